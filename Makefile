@@ -1,0 +1,59 @@
+# Two commands do everything on a fresh machine: `go run ./cmd/forebay demo` and `make test`.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+GO ?= go
+
+# DEMAND=1 makes a test that could not run fail the run.
+DEMAND ?=
+report := $(GO) run ./internal/testreport $(if $(DEMAND),-demand)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+.PHONY: check
+check: fmt vet lint tidy generated race ## everything that must hold before a commit
+
+.PHONY: fmt
+fmt: ## gofumpt: no file may differ
+	@diff=$$($(GO) tool gofumpt -l .); if [ -n "$$diff" ]; then echo "not formatted (go tool gofumpt -w FILE):"; echo "$$diff"; exit 1; fi
+
+.PHONY: vet
+vet: ## go vet, every module
+	$(GO) vet ./...
+	cd bench && $(GO) vet ./...
+	cd sdktest && $(GO) vet ./...
+
+.PHONY: lint
+lint: ## staticcheck
+	$(GO) tool staticcheck ./...
+
+.PHONY: tidy
+tidy: ## go.mod and go.sum are what the code needs
+	$(GO) mod tidy -diff
+	cd bench && $(GO) mod tidy -diff
+	cd sdktest && $(GO) mod tidy -diff
+
+.PHONY: generated
+generated: ## generated files are what their generators make
+	$(GO) test ./config -run 'Reference' -count=1
+
+.PHONY: race
+race: ## all tests under the race detector, in random order
+	$(GO) test -race -shuffle=on -json ./... | $(report)
+
+.PHONY: test
+test: ## all tests of all modules, each with its own set-up
+	( rc=0; for module in . sdktest bench; do ( cd $$module && $(GO) test -json ./... ) || rc=1; done; exit $$rc ) | $(report)
+
+.PHONY: bench
+bench: ## Forebay beside a bare reverse proxy, interleaved in one run
+	cd bench && $(GO) run ./cmd/gatewaybench
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (default 20s)
+	@for t in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | grep -v '^./bench'); do \
+	  for f in $$(grep -ohE '^func Fuzz[A-Za-z0-9]+' $$t | sed 's/func //'); do \
+	    echo "$$f in $$(dirname $$t)"; $(GO) test $$(dirname $$t) -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-20s} | tail -2; \
+	  done; done
