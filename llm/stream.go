@@ -1,0 +1,161 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// Provider is a model back end. It is a contract with several implementations;
+// llmtest.Provider is its conformance suite.
+//
+// Call sends req to model and returns once the back end has accepted it: the
+// answer's head is there and says success. A refusal or a failure before that is
+// an *Error. Call makes one attempt and never retries. ctx bounds the call and
+// the stream that it returns: when it ends, the upstream call is cancelled and
+// Next reports an *Error of kind CallerCancelled or CallerDeadline, whatever was
+// going on. Call may run concurrently; it keeps no reference to req after the
+// stream is closed.
+//
+// The answer is in the dialect of req. A provider of another dialect translates.
+type Provider interface {
+	Call(ctx context.Context, model string, req *Request) (Stream, error)
+}
+
+// ModelLister is implemented by providers that can say which models they have.
+type ModelLister interface {
+	Models(ctx context.Context) ([]ModelInfo, error)
+}
+
+// ModelInfo describes one model of a provider.
+type ModelInfo struct {
+	ID      string
+	OwnedBy string
+	Created int64 // Unix seconds; 0 where the provider does not say
+}
+
+// Stream is an answer in pieces. A whole answer is a stream of one chunk.
+//
+// Next returns the next chunk, or io.EOF once the dialect's own end mark was
+// seen; every other end, a clean close of the connection included, is an *Error.
+// After an error Next keeps returning it. Close frees what the stream holds and
+// cancels the upstream call if it still runs; it may be called at any time, from
+// another goroutine too, and more than once. Next itself is for one goroutine.
+type Stream interface {
+	Next() (Chunk, error)
+	Close() error
+}
+
+// Chunk is one or more whole events of the dialect that arrived together: what
+// one read of the connection gave, cut at the last event boundary.
+type Chunk struct {
+	// Raw is the events as they came, framing included; for a whole answer the
+	// body. It is never changed after Next returned it: it may be kept and shared.
+	Raw []byte
+	// Events counts the dialect's events in Raw, end mark included.
+	Events int
+	// Useful says that Raw brings content that a reader waits for: text, a tool
+	// call, a refusal, a vector. Roles, pings and usage alone are not useful.
+	Useful bool
+	// Usage is what the provider reports so far, and is zero where Raw has no report.
+	Usage Usage
+	// Finish is the reason for the end of the answer, once it was given.
+	Finish FinishReason
+	// Model is the model that the provider says it used; may be empty.
+	Model string
+	// Text returns the text that Raw adds to the answer (first choice only).
+	// Nil means that there is none to be had.
+	Text func() string
+}
+
+// Response is a whole answer.
+type Response struct {
+	// Body is the answer in the dialect of the request: a body for a whole answer,
+	// the events for a streamed one.
+	Body   []byte
+	Usage  Usage
+	Finish FinishReason
+	Model  string // the model that answered, as the provider names it; may be empty
+}
+
+// Collect reads s to its end and closes it. On an error the Response holds what
+// had arrived until then.
+func Collect(s Stream) (Response, error) {
+	defer s.Close()
+	var res Response
+	for chunks := 0; ; chunks++ {
+		c, err := s.Next()
+		if errors.Is(err, io.EOF) {
+			return res, nil
+		}
+		if err != nil {
+			return res, err
+		}
+		res.Add(c, chunks == 0)
+	}
+}
+
+// Add appends a chunk to the response. The first chunk's bytes are taken as they
+// are; later ones are copied behind them.
+func (r *Response) Add(c Chunk, first bool) {
+	if first {
+		r.Body = c.Raw[:len(c.Raw):len(c.Raw)]
+	} else {
+		r.Body = append(r.Body, c.Raw...)
+	}
+	if !c.Usage.IsZero() {
+		r.Usage = c.Usage
+	}
+	if c.Finish != FinishNone {
+		r.Finish = c.Finish
+	}
+	if c.Model != "" {
+		r.Model = c.Model
+	}
+}
+
+// FinishReason says why a model stopped.
+type FinishReason string
+
+// The reasons. A dialect's others are passed on under their own name.
+const (
+	FinishNone      FinishReason = ""
+	FinishStop      FinishReason = "stop"
+	FinishLength    FinishReason = "length"
+	FinishToolCalls FinishReason = "tool_calls"
+	FinishFilter    FinishReason = "content_filter"
+)
+
+// Usage counts tokens. The four counts do not overlap: Input leaves out what was
+// read from or written to the provider's prompt cache, so that each count can be
+// priced by itself.
+type Usage struct {
+	Input, Output, CacheRead, CacheWrite int64
+}
+
+// IsZero reports whether nothing was counted.
+func (u Usage) IsZero() bool { return u == Usage{} }
+
+// Total is the sum of all counts.
+func (u Usage) Total() int64 { return u.Input + u.Output + u.CacheRead + u.CacheWrite }
+
+// Dialect is a wire format. Implementations are pure and stateless: the same
+// input gives the same output, nothing is retained, and all of it may be used
+// concurrently. None of its methods changes its arguments.
+type Dialect interface {
+	// Name is the dialect's name in configuration, metrics and stored entries.
+	Name() string
+	// Canonical appends to dst the form of body that says what is asked: members
+	// sorted, numbers normalised, white space gone, and without the members that
+	// do not change the answer (request ids, user tags, the stream flag, metadata).
+	// Two bodies with the same form ask for the same answer.
+	Canonical(dst []byte, endpoint Endpoint, body []byte) ([]byte, error)
+	// Reshape turns a complete answer, stored as a whole body or as the events of
+	// a stream, into the form that req asks for: whole or streamed, with or without
+	// the events that a caller has to ask for. An answer that already has that form
+	// is returned as it is.
+	Reshape(req *Request, answer []byte, stream bool) ([]byte, error)
+	// Compose makes a complete answer that says text and nothing else, in the form
+	// that req asks for. It is how templates speak the caller's wire format.
+	Compose(req *Request, text string) []byte
+}
