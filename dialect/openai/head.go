@@ -1,0 +1,302 @@
+package openai
+
+import (
+	"math"
+	"time"
+
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// Head is what the request path wants to know of a request's body.
+type Head struct {
+	// Model is what the caller asks for; never empty.
+	Model string
+	// Stream says that the answer shall come in pieces, and IncludeUsage that these
+	// shall end with a report of the tokens (stream_options.include_usage).
+	Stream, IncludeUsage bool
+	// User is the caller's name for its own user; may be empty.
+	User string
+	// MaxTokens bounds the answer, in tokens (max_completion_tokens, else
+	// max_tokens). Zero where the caller sets no bound, or one that is not positive.
+	MaxTokens int64
+	// N is how many answers are asked for; at least 1.
+	N int64
+	// Cache is the body member cache, as LiteLLM has it: no-cache, no-store, ttl and
+	// s-maxage in seconds, namespace.
+	Cache llm.CacheDirectives
+	// PromptBytes is the size of messages or input as it stands in the body, in bytes.
+	PromptBytes int
+	// HasTools says that the model may call tools or functions.
+	HasTools bool
+
+	// Inputs is how many texts (or arrays of tokens) to embed; 0 for chat.
+	Inputs int
+	// Dimensions is the length that vectors shall have. Zero means the model's own.
+	Dimensions int64
+	// Base64 says that vectors shall come as base64 (encoding_format), not as numbers.
+	Base64 bool
+}
+
+// ParseChat reads the body of a chat completion strictly. Errors are of kind
+// CallerInvalidRequest and name byte, line and column, the JSON pointer where one is
+// known, and the parameter at fault. It refuses what is malformed (package comment),
+// members that it reads but that have another type, and an absent or empty model or
+// messages. Null stands for an absent member. Everything else passes.
+func ParseChat(body []byte) (Head, error) {
+	r, err := newHeadReader(body)
+	if err != nil {
+		return Head{}, err
+	}
+	h := Head{N: 1}
+	var limit, oldLimit int64
+	for ok := r.open('{'); ok; ok = r.more('}') {
+		switch string(r.name()) {
+		case "model":
+			h.Model = r.text("model")
+		case "messages":
+			h.PromptBytes = r.list("messages")
+		case "stream":
+			h.Stream = r.flag("stream")
+		case "stream_options":
+			h.IncludeUsage = r.streamOptions()
+		case "user":
+			h.User = r.text("user")
+		case "max_completion_tokens":
+			limit = r.count("max_completion_tokens")
+		case "max_tokens":
+			oldLimit = r.count("max_tokens")
+		case "n":
+			h.N = max(r.count("n"), 1)
+		case "cache":
+			h.Cache = r.cache()
+		case "tools", "functions":
+			h.HasTools = r.list("tools") > 0 || h.HasTools
+		default:
+			r.skip()
+		}
+	}
+	if h.MaxTokens = limit; limit == 0 {
+		h.MaxTokens = oldLimit
+	}
+	return r.finish(h, "messages")
+}
+
+// ParseEmbeddings reads the body of an embeddings request strictly, as ParseChat does.
+// The input is a string, or an array of strings, tokens or arrays of tokens.
+func ParseEmbeddings(body []byte) (Head, error) {
+	r, err := newHeadReader(body)
+	if err != nil {
+		return Head{}, err
+	}
+	h := Head{N: 1}
+	for ok := r.open('{'); ok; ok = r.more('}') {
+		switch string(r.name()) {
+		case "model":
+			h.Model = r.text("model")
+		case "input":
+			h.PromptBytes, h.Inputs = r.input()
+		case "user":
+			h.User = r.text("user")
+		case "dimensions":
+			h.Dimensions = r.count("dimensions")
+		case "encoding_format":
+			h.Base64 = r.text("encoding_format") == "base64"
+		case "cache":
+			h.Cache = r.cache()
+		default:
+			r.skip()
+		}
+	}
+	return r.finish(h, "input")
+}
+
+// headReader reads members of the expected types. The first fault stays in err and
+// ends the walk.
+type headReader struct {
+	cursor
+	err *llm.Error
+}
+
+func newHeadReader(body []byte) (headReader, error) {
+	c, err := strict(body)
+	return headReader{cursor: c}, err
+}
+
+// finish returns h, or what is wrong with the body as a whole. prompt is the member
+// that PromptBytes measures.
+func (r *headReader) finish(h Head, prompt string) (Head, error) {
+	switch {
+	case r.err != nil:
+		return Head{}, r.err
+	case r.bad:
+		// The grammar was checked by jsontext: it can only be the depth.
+		return Head{}, depthError(r.b, max(tooDeep(r.b), 0))
+	case h.Model == "":
+		return Head{}, missing("model", "Name the model that shall answer.")
+	case h.PromptBytes == 0:
+		return Head{}, missing(prompt, "Send at least one message or text in "+prompt+".")
+	}
+	return h, nil
+}
+
+func missing(param, fix string) *llm.Error {
+	return &llm.Error{
+		Kind: llm.CallerInvalidRequest, Param: param, Fix: fix,
+		Message: "the member " + param + " is missing or empty",
+	}
+}
+
+// refuse keeps the fault of the value that begins here.
+func (r *headReader) refuse(param, want string) {
+	got := r.peek()
+	if r.err == nil && !r.bad {
+		e := malformed(r.b, r.i, "", param+" must be "+want+" and is "+kindName(got))
+		e.Param = param
+		r.err = e
+	}
+	r.fail()
+}
+
+func (r *headReader) text(param string) string {
+	if r.peek() == '"' {
+		inner, escaped := r.str()
+		if escaped {
+			inner = unescape(inner)
+		}
+		return string(inner)
+	}
+	if !r.null() {
+		r.refuse(param, "a string")
+	}
+	return ""
+}
+
+func (r *headReader) flag(param string) bool {
+	switch r.peek() {
+	case 't':
+		r.literal("true")
+		return true
+	case 'f':
+		r.literal("false")
+	case 'n':
+		r.literal("null")
+	default:
+		r.refuse(param, "a boolean")
+	}
+	return false
+}
+
+// count reads a number of things: what is not positive counts as none.
+func (r *headReader) count(param string) int64 {
+	switch ch := r.peek(); {
+	case ch == '-' || '0' <= ch && ch <= '9':
+		return max(integer(r.number()), 0)
+	case !r.null():
+		r.refuse(param, "a number")
+	}
+	return 0
+}
+
+// list returns the size of an array in bytes, 0 for an empty one.
+func (r *headReader) list(param string) int {
+	switch r.peek() {
+	case '[':
+		start := r.i
+		if filled(&r.cursor) {
+			return r.i - start
+		}
+	case 'n':
+		r.null()
+	default:
+		r.refuse(param, "an array")
+	}
+	return 0
+}
+
+// input returns the size of what is to be embedded, and of how many texts it is made.
+func (r *headReader) input() (size, texts int) {
+	start := r.i
+	switch r.peek() {
+	case '"':
+		r.str()
+		return r.i - start, 1
+	case '[':
+		for ok := r.open('['); ok; ok = r.more(']') {
+			if ch := r.peek(); ch == '"' || ch == '[' || texts == 0 {
+				texts++ // numbers are the tokens of one text
+			}
+			r.skip()
+		}
+		if texts > 0 {
+			return r.i - start, texts
+		}
+	case 'n':
+		r.null()
+	default:
+		r.refuse("input", "a string or an array")
+	}
+	return 0, 0
+}
+
+func (r *headReader) streamOptions() (includeUsage bool) {
+	if r.null() {
+		return false
+	}
+	if r.peek() != '{' {
+		r.refuse("stream_options", "an object")
+	}
+	for ok := r.open('{'); ok; ok = r.more('}') {
+		if string(r.name()) == "include_usage" {
+			includeUsage = r.flag("stream_options.include_usage")
+		} else {
+			r.skip()
+		}
+	}
+	return includeUsage
+}
+
+// cache reads LiteLLM's member. What it says is about this call alone, and never
+// reaches a provider or the cache key as it stands.
+func (r *headReader) cache() (d llm.CacheDirectives) {
+	if r.null() {
+		return d
+	}
+	if r.peek() != '{' {
+		r.refuse("cache", "an object")
+	}
+	for ok := r.open('{'); ok; ok = r.more('}') {
+		switch string(r.name()) {
+		case "no-cache":
+			d.NoRead = r.flag("cache.no-cache") || d.NoRead
+		case "no-store":
+			d.NoWrite = r.flag("cache.no-store")
+		case "ttl":
+			d.TTL, _ = r.seconds("cache.ttl")
+		case "s-maxage":
+			age, given := r.seconds("cache.s-maxage")
+			if d.MaxAge = age; given && age == 0 {
+				d.NoRead = true // nothing that is stored is that young
+			}
+		case "namespace":
+			d.Namespace = r.text("cache.namespace")
+		default:
+			r.skip()
+		}
+	}
+	return d
+}
+
+// seconds reads a duration; null is none. A negative one is refused, because every
+// guess at what it means would serve answers that the caller did not want.
+func (r *headReader) seconds(param string) (d time.Duration, given bool) {
+	ch := r.peek()
+	if r.null() {
+		return 0, false
+	}
+	if ch < '0' || ch > '9' {
+		r.refuse(param, "a number of seconds, not negative,")
+		return 0, false
+	}
+	const most = int64(math.MaxInt64 / time.Second)
+	return time.Duration(min(integer(r.number()), most)) * time.Second, true
+}

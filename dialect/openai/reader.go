@@ -1,0 +1,260 @@
+package openai
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/forebay-ai/forebay/llm"
+)
+
+const (
+	// DefaultMaxEvent bounds one event where ReaderOptions does not. Events have
+	// about 200 bytes; one with a whole generated image or file has some 100 KiB.
+	DefaultMaxEvent = 1 << 20
+	// firstBuffer is what net/http hands out in one read of a connection at most.
+	firstBuffer = 4 << 10
+	// fastBuffer is how far the buffer grows for streams that come faster than they
+	// are read: fewer, larger chunks. It is io.Copy's size.
+	fastBuffer = 32 << 10
+	// maxIdleReads is how often a reader may return nothing and no error (as bufio has it).
+	maxIdleReads = 100
+)
+
+// ReaderOptions bounds what a Reader takes.
+type ReaderOptions struct {
+	// MaxEvent bounds one event, framing included, in bytes. Zero means DefaultMaxEvent.
+	MaxEvent int
+	// MaxTotal bounds the whole stream in bytes. Zero means no bound.
+	MaxTotal int64
+}
+
+// Reader reads the stream of a chat completion. It is for one goroutine. It holds
+// no more than one event and one read's worth of bytes.
+type Reader struct {
+	src      io.Reader
+	maxEvent int
+	maxTotal int64
+
+	buf   []byte // read and not yet delivered
+	line  int    // where in buf the line that is being looked at begins
+	scan  int    // no line ends in buf[line:scan]
+	lines int    // lines of the first event in buf that end before line
+	full  bool   // the last read filled buf
+	total int64  // bytes of the events that were delivered
+	ended error  // what src said at its end
+	err   error  // what Next says once all that came before is delivered
+
+	opening opening
+	model   string // the last one, so that it is allocated once
+	joined  []byte // data of several lines
+}
+
+// NewReader reads events from r, which it does not close.
+func NewReader(r io.Reader, opts ReaderOptions) *Reader {
+	if opts.MaxEvent <= 0 {
+		opts.MaxEvent = DefaultMaxEvent
+	}
+	return &Reader{src: r, maxEvent: opts.MaxEvent, maxTotal: opts.MaxTotal}
+}
+
+// Next returns the events that one read of the stream completed, byte for byte as
+// they came, in memory that is never used again. Comments and other blocks without
+// data are delivered too, and count as no event.
+//
+// It returns io.EOF after the chunk that ends with "data: [DONE]"; what the
+// provider sends behind that is not looked at. Every other end is an *llm.Error:
+//   - the kind that DecodeError finds, for an event that reports an error;
+//   - ProviderTruncated, where the stream stops or the connection breaks before [DONE];
+//   - ProviderMalformed, for an event that is no JSON object or over a bound;
+//   - the context's kinds, where reading fails with the context's errors.
+//
+// Events before the faulty one are delivered first, however the bytes arrived.
+// After an error Next keeps returning it.
+func (r *Reader) Next() (llm.Chunk, error) {
+	for r.err == nil {
+		if chunk := r.take(); len(chunk.Raw) > 0 {
+			return chunk, nil
+		}
+		if r.err == nil {
+			r.fill()
+		}
+	}
+	return llm.Chunk{}, r.err
+}
+
+// fill reads once.
+func (r *Reader) fill() {
+	if r.ended != nil {
+		r.err = endError(r.ended)
+		return
+	}
+	if free := cap(r.buf) - len(r.buf); free < firstBuffer/4 || r.full && cap(r.buf) < fastBuffer {
+		grown := make([]byte, len(r.buf), max(firstBuffer, 2*cap(r.buf)))
+		copy(grown, r.buf)
+		r.buf = grown
+	}
+	for range maxIdleReads {
+		n, err := r.src.Read(r.buf[len(r.buf):cap(r.buf)])
+		r.buf = r.buf[:len(r.buf)+n]
+		r.full = len(r.buf) == cap(r.buf)
+		if r.ended = err; n > 0 || err != nil {
+			return
+		}
+	}
+	r.ended = io.ErrNoProgress
+}
+
+// endError says what the end of the body means, [DONE] not having been seen.
+func endError(ended error) error {
+	var e *llm.Error
+	switch {
+	case errors.As(ended, &e), errors.Is(ended, context.Canceled), errors.Is(ended, context.DeadlineExceeded):
+		return llm.AsError(ended)
+	case errors.Is(ended, io.EOF):
+		return llm.Errorf(llm.ProviderTruncated, "the provider's stream ended before its end mark")
+	}
+	e = llm.Errorf(llm.ProviderTruncated, "the provider's stream broke before its end mark")
+	e.Err = ended
+	return e
+}
+
+// take cuts the complete events off buf and sets err where one is at fault, or is
+// the last one.
+func (r *Reader) take() llm.Chunk {
+	var chunk llm.Chunk
+	taken := 0
+	for r.err == nil {
+		end := r.eventEnd(taken)
+		if end < 0 {
+			break
+		}
+		size := end - taken
+		if r.err = r.bounds(size); r.err == nil {
+			r.err = r.event(r.buf[taken:end], &chunk)
+		}
+		if r.err != nil && r.err != io.EOF {
+			break
+		}
+		r.total += int64(size)
+		taken = end
+		r.lines = 0
+	}
+	if taken > 0 {
+		raw := make([]byte, taken)
+		copy(raw, r.buf)
+		chunk.Raw = raw
+		chunk.Text = func() string { return streamText(raw) }
+		r.buf = r.buf[:copy(r.buf, r.buf[taken:])]
+		r.line -= taken
+		r.scan -= taken
+	}
+	if r.err == nil {
+		r.err = r.bounds(len(r.buf)) // of an event that is not complete yet
+	}
+	return chunk
+}
+
+// eventEnd finds the end of the event that begins at buf[start], or -1.
+func (r *Reader) eventEnd(start int) int {
+	last := r.ended != nil
+	for {
+		text, next, ok := lineEnd(r.buf, r.scan, last)
+		if !ok {
+			// A CR at the end is looked at again, together with what follows it.
+			if r.scan = text; last {
+				return r.lastEvent(start)
+			}
+			return -1
+		}
+		empty := text == r.line
+		r.line, r.scan = next, next
+		if empty {
+			return next
+		}
+		r.lines++
+	}
+}
+
+// lastEvent accepts an end mark at the end of the body whose empty line is missing.
+// Everything else that is not complete by then is cut off.
+func (r *Reader) lastEvent(start int) int {
+	rest := r.buf[start:]
+	if data, _, _ := eventData(rest, nil); !isDone(data) {
+		return -1
+	}
+	r.lines++
+	r.line, r.scan = len(r.buf), len(r.buf)
+	return len(r.buf)
+}
+
+// bounds checks the size of an event and what it makes of the stream's. The bound
+// that is met first as bytes come in is the one named, also when they come at once.
+func (r *Reader) bounds(size int) error {
+	if left := r.maxTotal - r.total; r.maxTotal > 0 && left < int64(r.maxEvent) {
+		if int64(size) <= left {
+			return nil
+		}
+		e := llm.Errorf(llm.ProviderMalformed, "the provider's stream is too large")
+		e.Limit, e.Value = "max_stream_bytes", strconv.FormatInt(r.maxTotal, 10)
+		return e
+	}
+	if size <= r.maxEvent {
+		return nil
+	}
+	e := llm.Errorf(llm.ProviderMalformed, "the provider sent an event that is too large")
+	e.Limit, e.Value = "max_event_bytes", strconv.Itoa(r.maxEvent)
+	return e
+}
+
+// event reads one event into chunk. It returns io.EOF for the end mark.
+func (r *Reader) event(event []byte, chunk *llm.Chunk) error {
+	var isError bool
+	data, ok := onlyData(event, r.lines)
+	if !ok {
+		data, r.joined, isError = eventData(event, r.joined)
+	}
+	if len(data) == 0 {
+		return nil
+	}
+	if isDone(data) {
+		chunk.Events++
+		return io.EOF
+	}
+	var f findings
+	if !r.opening.skim(data, &f) {
+		if isError {
+			return DecodeError(0, nil, data)
+		}
+		return llm.Errorf(llm.ProviderMalformed, "the provider sent an event that is not a JSON object")
+	}
+	if f.failed || isError {
+		return DecodeError(0, nil, data)
+	}
+	chunk.Events++
+	chunk.Useful = chunk.Useful || f.useful
+	if !f.usage.IsZero() { // an empty report takes nothing back, whichever chunk it is in
+		chunk.Usage = f.usage
+	}
+	if len(f.finish) > 0 {
+		chunk.Finish = finishReason(f.finish)
+	}
+	if len(f.model) > 0 {
+		if string(f.model) != r.model {
+			r.model = string(unescape(f.model))
+		}
+		chunk.Model = r.model
+	}
+	return nil
+}
+
+// onlyData is eventData's short way for nearly all events: one line of data and
+// the empty line.
+func onlyData(event []byte, lines int) ([]byte, bool) {
+	const field = "data: {"
+	if lines != 1 || len(event) < len(field) || string(event[:len(field)]) != field {
+		return nil, false
+	}
+	return event[len("data: "):], true // skim passes the line ends
+}
