@@ -1,0 +1,281 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"sync"
+
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// chunkOverhead is what a kept chunk costs beside its bytes: the llm.Chunk (112
+// bytes) and its share of a slice that grows by doubling. It keeps a stream of tiny
+// chunks within the same bounds.
+const chunkOverhead = 128
+
+// Causes of internal errors.
+var (
+	errNoStream = errors.New("cache: start returned neither a stream nor an error")
+	errGoexit   = errors.New("cache: the call's goroutine was ended by runtime.Goexit")
+)
+
+// flight is one upstream call and those who share it. Its goroutine reads the
+// stream and is the only one that appends to chunks.
+type flight struct {
+	flights  *Flights
+	key      Key
+	priority llm.Priority
+	cancel   context.CancelFunc // ends the upstream call
+
+	mu     sync.Mutex // guards everything below, and the Shares' fields that say so
+	source llm.Stream // what start returned; nil before
+	err    error      // how the stream ended, io.EOF or not; nil while it goes on
+
+	chunks  []llm.Chunk // what is kept: all chunks, but for the first dropped ones
+	dropped int         // chunks that were let go
+	total   int64       // weight of all chunks so far
+	held    int64       // weight of chunks
+	spilled bool        // total has passed maxBuffer: nobody joins, and chunks are let go
+
+	aboard  []*Share // participants; empty means that the flight is given up
+	front   int64    // how far the fastest of them has read, in weight
+	stalled bool     // the goroutine waits for room
+	room    chan struct{}
+
+	// Most flights have one participant; these save it two allocations.
+	lead  Share
+	seats [1]*Share
+}
+
+// newFlight makes a flight with its leader aboard.
+func newFlight(leader context.Context, f *Flights, b boarding) *flight {
+	fl := &flight{flights: f, key: b.key, priority: b.priority}
+	fl.lead = Share{flight: fl, ctx: leader, wake: make(chan struct{}, 1), leader: true}
+	fl.seats[0] = &fl.lead
+	fl.aboard = fl.seats[:]
+	return fl
+}
+
+// join adds a participant, or returns nil where it is too late for that.
+func (f *flight) join(ctx context.Context) *Share {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.aboard) == 0 || f.spilled || f.err != nil {
+		return nil
+	}
+	s := &Share{flight: f, ctx: ctx, wake: make(chan struct{}, 1), seat: len(f.aboard)}
+	f.aboard = append(f.aboard, s)
+	return s
+}
+
+// run makes the upstream call and relays it to its end. It is the flight's goroutine.
+func (f *flight) run(ctx context.Context, start Starter) {
+	err := error(errGoexit) // stays where start or the stream ends the goroutine
+	defer func() {
+		// Out of the table before anybody sees the end, so that whoever calls again
+		// because of it starts anew. The stream is closed before that too: who has
+		// seen the end finds its books closed.
+		f.flights.forget(f)
+		if fault := f.closeSource(); fault != nil {
+			err = fault
+		}
+		f.end(err)
+		f.cancel()
+		f.flights.landed()
+	}()
+	err = f.relay(ctx, start)
+}
+
+// relay passes chunks on until the stream ends, and returns how it did.
+func (f *flight) relay(ctx context.Context, start Starter) (err error) {
+	defer recoverAs(&err)
+	source, err := start(ctx)
+	if err != nil {
+		return err
+	}
+	if source == nil {
+		return errNoStream
+	}
+	f.mu.Lock()
+	f.source = source
+	f.mu.Unlock()
+	for ctx.Err() == nil {
+		c, err := source.Next()
+		if err != nil {
+			return err
+		}
+		if full := f.publish(c); full {
+			f.awaitRoom(ctx)
+		}
+	}
+	return ctx.Err() // everybody has left
+}
+
+// closeSource closes the stream, if there is one. What Close returns says nothing
+// about an answer that has ended; a panic in it is an error.
+func (f *flight) closeSource() (err error) {
+	defer recoverAs(&err)
+	if f.source != nil { // only this goroutine ever sets it
+		_ = f.source.Close()
+	}
+	return nil
+}
+
+// recoverAs turns a panic into an error: a fault in one call must not end the process.
+func recoverAs(err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("cache: panic in a shared call: %v\n%s", v, debug.Stack())
+	}
+}
+
+// publish appends a chunk, wakes those who wait for it, and reports whether
+// enough has been read ahead.
+func (f *flight) publish(c llm.Chunk) (full bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.chunks = append(f.chunks, c)
+	f.total += weigh(c)
+	f.held += weigh(c)
+	if f.total > f.flights.maxBuffer {
+		f.spilled = true
+		f.trimLocked()
+	}
+	for _, s := range f.aboard {
+		s.wakeLocked()
+	}
+	f.stalled = f.fullLocked()
+	return f.stalled
+}
+
+// weigh is what a chunk counts against the bounds.
+func weigh(c llm.Chunk) int64 { return int64(len(c.Raw)) + chunkOverhead }
+
+// fullLocked reports whether enough has been read ahead. f.mu must be held.
+func (f *flight) fullLocked() bool { return f.total-f.front >= f.flights.readAhead }
+
+// awaitRoom waits until the fastest participant has caught up, or ctx ends.
+func (f *flight) awaitRoom(ctx context.Context) {
+	f.mu.Lock()
+	if f.room == nil {
+		f.room = make(chan struct{}, 1)
+	}
+	stalled, room := f.stalled, f.room
+	f.mu.Unlock()
+	for stalled {
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return
+		}
+		f.mu.Lock()
+		f.stalled = f.fullLocked()
+		stalled = f.stalled
+		f.mu.Unlock()
+	}
+}
+
+// advancedLocked moves the front to a participant that has read on, and lets the
+// goroutine go on where it waited for that. f.mu must be held.
+func (f *flight) advancedLocked(s *Share) {
+	if s.read <= f.front {
+		return
+	}
+	f.front = s.read
+	if !f.stalled || f.fullLocked() {
+		return
+	}
+	f.stalled = false
+	if f.room != nil {
+		select {
+		case f.room <- struct{}{}:
+		default: // there is a signal already
+		}
+	}
+}
+
+// trimLocked keeps a flight that has spilled within its bounds: it cuts off those
+// who are too far behind and lets go of the chunks that all others have read. One who
+// is alone, or as fast as anybody, is never cut off but waited for, by reading ahead
+// no further. f.mu must be held.
+func (f *flight) trimLocked() {
+	bound := f.flights.maxBuffer
+	for i := len(f.aboard) - 1; i >= 0; i-- { // downwards: removeLocked moves the last one here
+		s := f.aboard[i]
+		if s.read < f.front && f.total-s.read > bound {
+			s.err = tooFarBehind(bound)
+			s.wakeLocked()
+			f.removeLocked(s)
+		}
+	}
+	read := f.dropped + len(f.chunks)
+	for _, s := range f.aboard {
+		read = min(read, s.pos)
+	}
+	n := read - f.dropped
+	for _, c := range f.chunks[:n] {
+		f.held -= weigh(c)
+	}
+	clear(f.chunks[:n])
+	f.chunks = f.chunks[n:]
+	f.dropped = read
+}
+
+// removeLocked takes a participant off board. f.mu must be held.
+func (f *flight) removeLocked(s *Share) {
+	last := len(f.aboard) - 1
+	f.aboard[s.seat] = f.aboard[last]
+	f.aboard[s.seat].seat = s.seat
+	f.aboard[last] = nil
+	f.aboard = f.aboard[:last]
+	s.seat = -1
+	if s.read < f.front {
+		return
+	}
+	// The fastest has left: the next one decides how far to read ahead. Mostly
+	// there is another as fast, and the search is short.
+	front := int64(0)
+	for _, o := range f.aboard {
+		if front = max(front, o.read); front == f.front {
+			return
+		}
+	}
+	f.front = front
+}
+
+// end tells everybody how the stream ended.
+func (f *flight) end(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+	for _, s := range f.aboard {
+		s.wakeLocked()
+	}
+}
+
+// endForLocked is the end as one participant sees it. Errors are copied: each call
+// fills in its own. f.mu must be held.
+func (f *flight) endForLocked(s *Share) error {
+	if f.err == io.EOF { // not errors.Is: a failure may well have io.EOF for a cause
+		return io.EOF
+	}
+	e := *llm.AsError(f.err)
+	if _, direct := f.err.(*llm.Error); !direct {
+		e.Err = f.err
+	}
+	// In the middle of an answer the others cannot try again, and it is not their
+	// time that is up.
+	if !s.leader && f.total > 0 && leadersOwn(e.Kind) {
+		return &llm.Error{
+			Kind: llm.ForebayUnavailable, Message: "the identical call that this one shared was given up",
+			Fix: "Send the request again.", Err: f.err,
+		}
+	}
+	return &e
+}
+
+// leadersOwn reports whether an error of this kind says that a caller's own time
+// was up or that it went away.
+func leadersOwn(k llm.Kind) bool { return k == llm.CallerDeadline || k == llm.CallerCancelled }

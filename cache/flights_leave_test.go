@@ -1,0 +1,200 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/llm"
+)
+
+func TestFlightsLeaderCancelled(t *testing.T) {
+	for name, when := range map[string]time.Duration{
+		"before the answer": 500 * time.Millisecond, // start has not returned
+		"in mid-stream":     4500 * time.Millisecond,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pieces, whole := parts(5)
+				u := &upstream{serve: func(ctx context.Context, _ int64) (llm.Stream, error) {
+					time.Sleep(time.Second)
+					if ctx.Err() != nil {
+						return nil, llm.AsError(ctx.Err())
+					}
+					return paced(ctx, pieces), nil
+				}}
+				f := cache.NewFlights(cache.FlightsConfig{})
+				ctx, cancel := context.WithCancel(t.Context())
+				leader := ask(ctx, f, llm.Normal, u, 0)
+				time.Sleep(time.Millisecond)
+				followers := make([]<-chan asked, 50)
+				for i := range followers {
+					followers[i] = ask(t.Context(), f, llm.Normal, u, 0)
+				}
+				time.AfterFunc(when-time.Millisecond, cancel)
+				if a := <-leader; llm.KindOf(a.err) != llm.CallerCancelled || a.after != when {
+					t.Errorf("leader: %v after %v", a.err, a.after)
+				}
+				for i, follower := range followers {
+					if a := <-follower; a.err != nil || a.got != whole {
+						t.Errorf("follower %d: %q, %v", i, a.got, a.err)
+					}
+				}
+				if n := u.starts.Load(); n != 1 {
+					t.Errorf("%d calls, want 1", n)
+				}
+				landed(t, f, u, 0)
+			})
+		})
+	}
+}
+
+func TestFlightsFollowerLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pieces, whole := parts(5)
+		u := &upstream{serve: func(ctx context.Context, _ int64) (llm.Stream, error) { return paced(ctx, pieces), nil }}
+		f := cache.NewFlights(cache.FlightsConfig{})
+		leader := ask(t.Context(), f, llm.Normal, u, 0)
+		brief, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+		defer cancel()
+		follower := ask(brief, f, llm.Normal, u, time.Millisecond)
+		if a := <-follower; llm.KindOf(a.err) != llm.CallerDeadline || a.after != 2500*time.Millisecond {
+			t.Errorf("follower: %v after %v", a.err, a.after)
+		}
+		if a := <-leader; a.err != nil || a.got != whole {
+			t.Errorf("leader: %q, %v", a.got, a.err)
+		}
+		landed(t, f, u, 0)
+	})
+}
+
+// The upstream call ends with the last participant, at once, and the next caller
+// makes a new one.
+func TestFlightsAllLeave(t *testing.T) {
+	for name, silent := range map[string]time.Duration{"while start waits": time.Hour, "while upstream is silent": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var ended atomic.Int64
+				begin := time.Now()
+				u := &upstream{serve: func(ctx context.Context, n int64) (llm.Stream, error) {
+					if n > 1 {
+						return &slice{chunks: []llm.Chunk{text("new")}}, nil
+					}
+					context.AfterFunc(ctx, func() { ended.Store(int64(time.Since(begin))) })
+					select {
+					case <-ctx.Done():
+						return nil, llm.AsError(ctx.Err())
+					case <-time.After(silent):
+					}
+					return &piped{ctx: ctx}, nil
+				}}
+				f := cache.NewFlights(cache.FlightsConfig{})
+				var all []<-chan asked
+				for i := range 10 {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i+1)*time.Second)
+					defer cancel()
+					all = append(all, ask(ctx, f, llm.Normal, u, 0))
+				}
+				for i, a := range all {
+					if a := <-a; llm.KindOf(a.err) != llm.CallerDeadline || a.after != time.Duration(i+1)*time.Second {
+						t.Errorf("caller %d: %v after %v", i, a.err, a.after)
+					}
+				}
+				synctest.Wait()
+				if got := time.Duration(ended.Load()); got != 10*time.Second {
+					t.Errorf("upstream cancelled after %v, want 10s", got)
+				}
+				if a := <-ask(t.Context(), f, llm.Normal, u, 0); a.got != "new" || a.err != nil || !a.leader {
+					t.Errorf("next caller: %+v", a)
+				}
+				failed := int64(0)
+				if silent > 0 {
+					failed = 1
+				}
+				landed(t, f, u, failed)
+			})
+		})
+	}
+}
+
+// A flight that was given up takes nobody in, however long its call takes to end.
+func TestFlightsGivenUpTakesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &upstream{serve: func(ctx context.Context, n int64) (llm.Stream, error) {
+			time.Sleep(time.Minute) // does not listen to ctx
+			return &slice{chunks: []llm.Chunk{text("answer")}, end: llm.AsError(ctx.Err())}, nil
+		}}
+		f := cache.NewFlights(cache.FlightsConfig{})
+		brief, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		first := ask(brief, f, llm.Normal, u, 0)
+		a := <-ask(t.Context(), f, llm.Normal, u, 2*time.Second)
+		if !a.leader || a.got != "answer" || a.after != 62*time.Second {
+			t.Errorf("second caller: %+v", a)
+		}
+		if a := <-first; llm.KindOf(a.err) != llm.CallerDeadline {
+			t.Errorf("first caller: %v", a.err)
+		}
+		landed(t, f, u, 0)
+	})
+}
+
+// Close from another goroutine wakes a participant that waits in Next.
+func TestShareClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		next := make(chan llm.Chunk, 1)
+		next <- text("first")
+		u := &upstream{serve: func(ctx context.Context, _ int64) (llm.Stream, error) { return &piped{ctx: ctx, next: next}, nil }}
+		f := cache.NewFlights(cache.FlightsConfig{})
+		s, err := f.Do(t.Context(), cache.Key{}, llm.Normal, u.start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if src, ok := s.Source().(*counted); !ok || src.up != u {
+			t.Errorf("source %T", s.Source())
+		}
+		go func() {
+			time.Sleep(time.Second)
+			s.Close()
+		}()
+		for range 2 { // the error stays
+			if _, err = readAll(s); llm.KindOf(err) != llm.CallerCancelled {
+				t.Errorf("Next after Close: %v", err)
+			}
+		}
+		s.Close()
+		landed(t, f, u, 0)
+	})
+}
+
+func TestFlightsClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pieces, whole := parts(5)
+		u := &upstream{serve: func(ctx context.Context, _ int64) (llm.Stream, error) { return paced(ctx, pieces), nil }}
+		f := cache.NewFlights(cache.FlightsConfig{})
+		caller := ask(t.Context(), f, llm.Normal, u, 0)
+		time.Sleep(time.Second)
+		brief, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := f.Close(brief)
+		if llm.KindOf(err) != llm.ForebayDraining || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Close with a call in progress: %v", err)
+		}
+		if a := <-ask(t.Context(), f, llm.Normal, u, 0); llm.KindOf(a.err) != llm.ForebayDraining {
+			t.Errorf("a call after Close: %v", a.err)
+		}
+		if err := f.Close(t.Context()); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if running, _ := f.Running(); running != 0 {
+			t.Errorf("Close returned with %d flights going on", running)
+		}
+		if a := <-caller; a.got != whole || a.err != nil {
+			t.Errorf("the call in progress: %q, %v", a.got, a.err)
+		}
+	})
+}

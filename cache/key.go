@@ -1,0 +1,93 @@
+package cache
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"hash"
+	"sync"
+)
+
+// Key names one answer. It is a whole SHA-256: a shortened one could be forged.
+type Key [sha256.Size]byte
+
+// String is the key in hexadecimal, 64 digits.
+func (k Key) String() string { return hex.EncodeToString(k[:]) }
+
+// Identity is what an answer depends on, beside the canonical request itself.
+// Every field is part of the key, with Tenant, User and Persona as the scope says.
+type Identity struct {
+	Dialect   string // wire format of the request and of the answer
+	Endpoint  string // what is asked of the model, such as llm.Chat
+	Operation string // the operation's name; its configuration shapes the answer
+	Family    string // kind of provider that answers
+	Model     string // the model that answers, as the provider names it
+	// PromptVersion is the version of the operation's prompt.
+	PromptVersion string
+	// Namespace is what the caller separates its entries by; may be empty.
+	Namespace string
+
+	Tenant, User, Persona string
+}
+
+// keyVersion starts every encoding. A change of the encoding changes it, so that
+// keys of different versions never meet.
+const keyVersion = "forebay cache key 1\n"
+
+// scratchLimit is the largest scratch buffer, in bytes, that is kept for the next
+// key: names are short, and one absurd name must not stay in memory.
+const scratchLimit = 16 << 10
+
+// keyMaker hashes one key at a time.
+type keyMaker struct {
+	sum     hash.Hash
+	scratch []byte
+}
+
+// keyMakers recycles hashes: a new one for each key would be an allocation a request.
+var keyMakers = sync.Pool{New: func() any { return &keyMaker{sum: sha256.New()} }}
+
+// KeyOf makes the key of a request: the hash of its identity, with tenant, user and
+// persona as far as scope names them, and of its canonical form. An empty scope
+// means DefaultScope; the tenant counts under every scope but Shared alone. A
+// dimension that the scope leaves out differs from one that is empty.
+//
+// Different arguments give different inputs to the hash: each field is preceded by
+// its length, and their number and order are fixed. KeyOf keeps no reference to its
+// arguments and does not allocate.
+func KeyOf(id Identity, scope []Dimension, canonical []byte) Key {
+	m := keyMakers.Get().(*keyMaker)
+	b := append(m.scratch[:0], keyVersion...)
+	for _, field := range [...]string{
+		id.Dialect, id.Endpoint, id.Operation, id.Family, id.Model, id.PromptVersion, id.Namespace,
+	} {
+		b = appendField(b, field, true)
+	}
+	users, personas := separates(scope)
+	b = appendField(b, id.Tenant, !sharesAll(scope))
+	b = appendField(b, id.User, users)
+	b = appendField(b, id.Persona, personas)
+	b = binary.AppendUvarint(b, uint64(len(canonical)))
+
+	m.sum.Reset()
+	m.sum.Write(b) // a hash never fails to write
+	m.sum.Write(canonical)
+	b = m.sum.Sum(b[:0])
+	k := Key(b)
+	if m.scratch = b; cap(b) > scratchLimit {
+		m.scratch = nil
+	}
+	keyMakers.Put(m)
+	return k
+}
+
+// appendField appends one field of an identity: a mark of presence, then length and
+// bytes of a field that is there.
+func appendField(b []byte, field string, present bool) []byte {
+	if !present {
+		return append(b, 0)
+	}
+	b = append(b, 1)
+	b = binary.AppendUvarint(b, uint64(len(field)))
+	return append(b, field...)
+}
