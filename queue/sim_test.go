@@ -1,0 +1,380 @@
+package queue_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/queue"
+)
+
+// load is a stream of requests with random gaps (Poisson), open-loop: it does not
+// wait for answers.
+type load struct {
+	priority llm.Priority
+	tenant   string
+	rate     float64       // requests a second
+	deadline time.Duration // from arrival; 0 means none
+}
+
+// fate is what became of one request.
+type fate struct {
+	arrived time.Time
+	ended   time.Time
+	wait    time.Duration // until the slot or the error
+	err     error
+	inTime  bool // answered before the deadline
+}
+
+// world is a line, its slots and the calls they make, under virtual time.
+type world struct {
+	t       *testing.T
+	line    *queue.Line
+	slots   *slots
+	service func(*rand.Rand) time.Duration
+	seed    uint64
+}
+
+// around is a service time around a mean, between a fifth and nine fifths of it.
+func around(mean time.Duration) func(*rand.Rand) time.Duration {
+	return func(r *rand.Rand) time.Duration { return mean/5 + time.Duration(r.Int64N(int64(mean*8/5))) }
+}
+
+// run offers the loads for so long and returns the fates of each one's requests
+// that ended meanwhile, leaving out the first fifth of the time.
+func (w *world) run(d time.Duration, loads ...load) [][]fate {
+	fates := make([][]fate, len(loads))
+	var mu sync.Mutex // guards fates
+	var wg sync.WaitGroup
+	begin := time.Now()
+	for i, ld := range loads {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(w.seed, uint64(i)))
+			for {
+				time.Sleep(time.Duration(r.ExpFloat64() / ld.rate * float64(time.Second)))
+				if time.Since(begin) > d {
+					return
+				}
+				service := w.service(r)
+				wg.Go(func() {
+					f := w.request(ld, service)
+					f.ended = time.Now()
+					if at := f.ended.Sub(begin); at >= d/5 && at <= d {
+						mu.Lock()
+						defer mu.Unlock()
+						fates[i] = append(fates[i], f)
+					}
+				})
+			}
+		})
+	}
+	wg.Wait()
+	if s := w.line.Stats(); s.Running != 0 || s.Waiting != 0 || s.Started != s.Left || w.slots.taken.Load() != 0 {
+		w.t.Errorf("at the end: %+v, %d slots taken", s, w.slots.taken.Load())
+	}
+	return fates
+}
+
+// request makes one call; at its deadline it is given up, as a context would do.
+func (w *world) request(ld load, service time.Duration) fate {
+	f := fate{arrived: time.Now()}
+	e := queue.Entry{Priority: ld.priority, Tenant: ld.tenant}
+	if ld.deadline > 0 {
+		e.Deadline = f.arrived.Add(ld.deadline)
+	}
+	_, f.err = w.line.Enter(context.Background(), e)
+	f.wait = time.Since(f.arrived)
+	if f.err != nil {
+		return f
+	}
+	f.inTime = true
+	if left := time.Until(e.Deadline); ld.deadline > 0 && left < service {
+		service, f.inTime = left, false
+	}
+	time.Sleep(service)
+	w.line.Leave(service)
+	return f
+}
+
+func newWorld(t *testing.T, cfg queue.Config, n int64) *world {
+	s := newSlots(n)
+	return &world{t: t, line: queue.NewLine(cfg, s), slots: s, service: around(500 * time.Millisecond), seed: 1}
+}
+
+func count(fates []fate, match func(fate) bool) int {
+	n := 0
+	for _, f := range fates {
+		if match(f) {
+			n++
+		}
+	}
+	return n
+}
+
+func started(f fate) bool  { return f.err == nil }
+func answered(f fate) bool { return f.inTime }
+
+func share(fates []fate, match func(fate) bool) float64 {
+	return float64(count(fates, match)) / float64(max(len(fates), 1))
+}
+
+// quantile of the waits of those that started.
+func quantile(fates []fate, q float64) time.Duration {
+	var waits []time.Duration
+	for _, f := range fates {
+		if f.err == nil {
+			waits = append(waits, f.wait)
+		}
+	}
+	if len(waits) == 0 {
+		return 0
+	}
+	slices.Sort(waits)
+	return waits[int(q*float64(len(waits)-1))]
+}
+
+// capacity is what 10 slots serve at 500 ms a call.
+const capacity = 20.0
+
+// TestCriticalFirst: ten times more low requests than the target can serve do not
+// touch critical ones.
+func TestCriticalFirst(t *testing.T) {
+	for _, other := range []llm.Priority{llm.Low, llm.Normal, llm.High} {
+		bubble(t, func(t *testing.T) {
+			w := newWorld(t, queue.Config{}, 10)
+			fates := w.run(3*time.Minute,
+				load{priority: llm.Critical, rate: capacity / 2, deadline: 5 * time.Second},
+				load{priority: other, rate: 10 * capacity, deadline: 45 * time.Second})
+			critical, flood := fates[0], fates[1]
+			t.Logf("%s flood: critical in time %.2f %%, wait p99 %s; others in time %.1f %%, wait p50 %s", other,
+				100*share(critical, answered), quantile(critical, 0.99), 100*share(flood, answered), quantile(flood, 0.5))
+			if share(critical, answered) < 0.999 {
+				t.Errorf("%.2f %% of the critical requests were answered in time", 100*share(critical, answered))
+			}
+			if p99 := quantile(critical, 0.99); p99 > 550*time.Millisecond {
+				t.Errorf("critical requests wait %s (p99), want at most one service time and 50 ms", p99)
+			}
+			if n := count(flood, answered); float64(n) < 0.9*capacity/2*144 {
+				t.Errorf("only %d others were answered: slots stood idle or were wasted", n)
+			}
+		})
+	}
+}
+
+// TestLowFloodSparesPeople: fresh normal requests do not wait behind a flood of low ones.
+func TestLowFloodSparesPeople(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, queue.Config{}, 10)
+		fates := w.run(3*time.Minute,
+			load{priority: llm.Normal, rate: capacity / 2, deadline: 15 * time.Second},
+			load{priority: llm.High, rate: capacity / 10, deadline: 15 * time.Second},
+			load{priority: llm.Low, rate: 10 * capacity, deadline: 45 * time.Second})
+		for i, name := range []string{"normal", "high"} {
+			t.Logf("%s: in time %.2f %%, wait p99 %s", name, 100*share(fates[i], answered), quantile(fates[i], 0.99))
+			if p99 := quantile(fates[i], 0.99); share(fates[i], answered) < 0.999 || p99 > time.Second {
+				t.Errorf("%s: %.2f %% in time, wait p99 %s", name, 100*share(fates[i], answered), p99)
+			}
+		}
+	})
+}
+
+// TestNoStarvation: under endless critical load each low request starts within
+// MaxAge or is told so, and low ones get their floor.
+func TestNoStarvation(t *testing.T) {
+	for _, times := range []float64{1, 2, 10} {
+		bubble(t, func(t *testing.T) {
+			w := newWorld(t, queue.Config{}, 10)
+			const d = 5 * time.Minute
+			fates := w.run(d,
+				load{priority: llm.Critical, rate: times * capacity, deadline: 45 * time.Second},
+				load{priority: llm.Low, tenant: "background", rate: 2})
+			low := fates[1]
+			for _, f := range low {
+				if f.wait > 60*time.Second {
+					t.Fatalf("a low request waited %s", f.wait)
+				}
+				if f.err != nil && llm.KindOf(f.err) != llm.PolicyOverloaded {
+					t.Fatalf("a low request ended with %v", f.err)
+				}
+			}
+			slotsGiven := capacity * (d * 4 / 5).Seconds()
+			got := float64(count(low, started)) / slotsGiven
+			t.Logf("%g x critical: low got %.1f %% of the slots, %d of %d started, wait p99 %s",
+				times, 100*got, count(low, started), len(low), quantile(low, 0.99))
+			if got < 0.045 {
+				t.Errorf("low requests got %.1f %% of the slots, their floor is 5 %%", 100*got)
+			}
+		})
+	}
+}
+
+// TestNoisyNeighbour: a tenant that sends a hundred times its share costs the
+// others at most one answer in a hundred.
+func TestNoisyNeighbour(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		goodput := func(loads ...load) (float64, time.Duration) {
+			w := newWorld(t, queue.Config{}, 10)
+			fates := w.run(3*time.Minute, loads...)
+			quiet := slices.Concat(fates[:4]...)
+			return share(quiet, answered), quantile(quiet, 0.99)
+		}
+		var loads []load
+		for i := range 4 {
+			loads = append(loads, load{tenant: fmt.Sprint("quiet", i), rate: capacity / 10, deadline: 15 * time.Second})
+		}
+		alone, p99Alone := goodput(loads...)
+		beside, p99Beside := goodput(append(loads, load{tenant: "noisy", rate: 20 * capacity, deadline: 15 * time.Second})...)
+		t.Logf("quiet tenants alone: %.2f %% in time, wait p99 %s; beside a noisy one: %.2f %%, %s", 100*alone, p99Alone, 100*beside, p99Beside)
+		if beside < alone-0.01 {
+			t.Errorf("quiet tenants: %.2f %% in time, alone %.2f %%", 100*beside, 100*alone)
+		}
+	})
+}
+
+// TestGoodput: what is offered too much is refused, not served too late.
+func TestGoodput(t *testing.T) {
+	for _, deadline := range []time.Duration{2 * time.Second, 15 * time.Second} {
+		bubble(t, func(t *testing.T) {
+			for _, times := range []float64{0.5, 0.8, 1, 1.5, 2, 3, 5, 10, 20} {
+				w := newWorld(t, queue.Config{}, 10)
+				const d = 90 * time.Second
+				fates := w.run(d, load{rate: times * capacity, deadline: deadline})[0]
+				good := float64(count(fates, answered)) / (d * 4 / 5).Seconds() / capacity
+				wasted := 1 - float64(count(fates, answered))/float64(count(fates, started))
+				t.Logf("deadline %s, offered %4.1f x: goodput %3.0f %% of the capacity, %.1f %% of the calls wasted, wait p99 %s",
+					deadline, times, 100*good, 100*wasted, quantile(fates, 0.99))
+				if least := map[bool]float64{true: 0.95, false: 0.9}[times <= 10]; times >= 1.5 && good < least {
+					t.Errorf("offered %g x: goodput is %.0f %% of the capacity", times, 100*good)
+				}
+				if wasted > 0.02 {
+					t.Errorf("offered %g x: %.1f %% of the calls were made for nothing", times, 100*wasted)
+				}
+			}
+		})
+	}
+}
+
+// TestConservation: random requests with every way to end, and afterwards all are
+// accounted for and every slot is back. FOREBAY_SEED repeats a run.
+func TestConservation(t *testing.T) {
+	seed := rand.Uint64()
+	if s := os.Getenv("FOREBAY_SEED"); s != "" {
+		seed, _ = strconv.ParseUint(s, 10, 64)
+	}
+	t.Logf("FOREBAY_SEED=%d", seed)
+	var total queue.Stats
+	for round := range uint64(60) {
+		bubble(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, round))
+			cfg := queue.Config{
+				Max: 1 + r.IntN(30), MaxBytes: 500, QueueAt: r.IntN(4), MaxAge: time.Duration(1+r.IntN(20)) * time.Second,
+			}
+			conserve(t, r, cfg, &total)
+		})
+	}
+	t.Logf("%+v", total)
+	if total.Started == 0 || total.Waited == 0 || total.Refused == 0 || total.Expired == 0 || total.Displaced == 0 || total.Cancelled == 0 {
+		t.Errorf("some way to end never came up: %+v", total)
+	}
+}
+
+func conserve(t *testing.T, r *rand.Rand, cfg queue.Config, total *queue.Stats) {
+	s := newSlots(3)
+	l := queue.NewLine(cfg, s)
+	var wg sync.WaitGroup
+	const n = 300
+	var mu sync.Mutex // guards ok and failed
+	ok, failed := 0, 0
+	for i := range n {
+		e := queue.Entry{Priority: llm.Priorities[r.IntN(4)], Tenant: strconv.Itoa(r.IntN(3)), Bytes: r.IntN(60)}
+		ctx, cancel := context.WithCancel(context.Background())
+		if r.IntN(3) == 0 {
+			e.Deadline = time.Now().Add(time.Duration(r.IntN(10)) * time.Second)
+		}
+		if r.IntN(4) == 0 {
+			time.AfterFunc(time.Duration(r.IntN(8))*time.Second, cancel)
+		}
+		hold := time.Duration(r.IntN(4)) * time.Second // whole seconds, so that things happen at the same instant
+		wg.Go(func() {
+			defer cancel()
+			_, err := l.Enter(ctx, e)
+			mu.Lock()
+			if err != nil {
+				failed++
+			} else {
+				ok++
+			}
+			mu.Unlock()
+			if err == nil {
+				time.Sleep(hold)
+				l.Leave(hold)
+			}
+		})
+		if r.IntN(3) == 0 {
+			time.Sleep(time.Duration(r.IntN(3)) * time.Second)
+		}
+		synctest.Wait()
+		st := l.Stats()
+		if st.Running != int(s.taken.Load()) || st.Waiting > cfg.Max || st.Bytes > cfg.MaxBytes ||
+			st.Entered != int64(i+1) || int64(ok) != st.Started || int64(st.Running) != st.Started-st.Left {
+			t.Fatalf("after %d: %d slots taken, %d ok, %+v", i+1, s.taken.Load(), ok, st)
+		}
+		if idle := st.Running < 3 && (cfg.QueueAt == 0 || st.Running < cfg.QueueAt || st.ByPriority[3] > 0); idle && st.Waiting > 0 {
+			t.Fatalf("a slot is idle while %d wait: %+v", st.Waiting, st)
+		}
+	}
+	wg.Wait()
+	st := l.Stats()
+	if st.Running != 0 || st.Waiting != 0 || st.Bytes != 0 || s.taken.Load() != 0 || st.Unmatched != 0 {
+		t.Fatalf("at the end: %+v", st)
+	}
+	if ok+failed != n || int64(ok) != st.Left || int64(failed) != st.Refused+st.Expired+st.Displaced+st.Cancelled {
+		t.Fatalf("%d ok and %d failed of %d: %+v", ok, failed, n, st)
+	}
+	total.Started += st.Started
+	total.Waited += st.Waited
+	total.Refused += st.Refused
+	total.Expired += st.Expired
+	total.Displaced += st.Displaced
+	total.Cancelled += st.Cancelled
+}
+
+// TestNoLostWakeUp runs on real processors: at the end of each round everybody has
+// had a slot, or the test hangs.
+func TestNoLostWakeUp(t *testing.T) {
+	s := newSlots(1)
+	l := queue.NewLine(queue.Config{Max: 1000, MaxAge: time.Hour}, s)
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			for j := range 2000 {
+				ctx, cancel := context.WithCancel(context.Background())
+				if j%7 == 0 {
+					time.AfterFunc(time.Microsecond, cancel)
+				}
+				_, err := l.Enter(ctx, queue.Entry{Priority: llm.Priorities[i%4], Tenant: strconv.Itoa(i % 3)})
+				if err == nil {
+					runtime.Gosched() // let others come while the slot is taken
+					l.Leave(0)
+				}
+				cancel()
+				if err != nil && llm.KindOf(err) != llm.CallerCancelled {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if st := l.Stats(); st.Running != 0 || st.Waiting != 0 || s.taken.Load() != 0 || st.Waited == 0 {
+		t.Errorf("%+v, %d slots taken", st, s.taken.Load())
+	}
+}
