@@ -1,0 +1,181 @@
+package monitor
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// pulledDescs describes the metrics whose values are asked for at a scrape.
+type pulledDescs struct {
+	cost, breaker                          *prometheus.Desc
+	depth, oldest, inflight, inflightLimit *prometheus.Desc
+	entries, bytes                         *prometheus.Desc
+	hits, misses, evictions                *prometheus.Desc
+}
+
+func newPulledDescs(namespace string) pulledDescs {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+	}
+	return pulledDescs{
+		cost:          desc("cost_usd_total", "Price of calls in US dollars, all attempts included.", "operation", "model"),
+		breaker:       desc("breaker_state", "Whether a target's circuit breaker is in this state (1) or not (0).", "target", "state"),
+		depth:         desc("queue_depth", "Calls that wait for a slot.", "priority"),
+		oldest:        desc("queue_oldest_wait_seconds", "How long the call that waits longest has waited."),
+		inflight:      desc("inflight_requests", "Calls in progress at a target.", "target"),
+		inflightLimit: desc("inflight_requests_limit", "How many calls may be in progress at a target.", "target"),
+		entries:       desc("cache_entries", "Answers in the cache."),
+		bytes:         desc("cache_bytes", "Bytes of the answers in the cache."),
+		hits:          desc("cache_hits_total", "Look-ups that found a usable answer."),
+		misses:        desc("cache_misses_total", "Look-ups that found none."),
+		evictions:     desc("cache_evictions_total", "Answers that were dropped to make room."),
+	}
+}
+
+// pull is the collector of these metrics. Costs are here too, though calls change
+// them: they are kept as whole micro-dollars, and so stay exact where a sum of
+// floating-point dollars would drift.
+type pull struct{ monitor *Monitor }
+
+// Describe implements prometheus.Collector.
+func (p *pull) Describe(ch chan<- *prometheus.Desc) {
+	d := p.monitor.metrics.pulled
+	for _, desc := range []*prometheus.Desc{
+		d.cost, d.breaker, d.depth, d.oldest, d.inflight, d.inflightLimit, d.entries, d.bytes, d.hits, d.misses, d.evictions,
+	} {
+		ch <- desc
+	}
+}
+
+// Collect implements prometheus.Collector. It asks every Source.
+func (p *pull) Collect(ch chan<- prometheus.Metric) {
+	m := p.monitor
+	m.mu.Lock()
+	sources := slices.Collect(maps.Values(m.sources))
+	costs := maps.Clone(m.costs)
+	m.mu.Unlock()
+
+	e := emitter{ch}
+	for k, micro := range costs {
+		e.counter(m.metrics.pulled.cost, float64(micro.Load())/1e6, m.words.operation.name(k.operation), m.words.model.name(k.model))
+	}
+	p.collectBreakers(e)
+	p.collectQueues(e, sources)
+	p.collectCaches(e, sources)
+}
+
+func (p *pull) collectBreakers(e emitter) {
+	m := p.monitor
+	for number := range m.breakers {
+		// One reading for all series of a target: exactly one of them is 1.
+		now := breakerState(m.breakers[number].Load())
+		if now == breakerUnset {
+			continue
+		}
+		for _, state := range breakerStates {
+			e.gauge(m.metrics.pulled.breaker, oneIf(state == now), m.words.target.name(uint32(number)), state.String())
+		}
+	}
+}
+
+func (p *pull) collectQueues(e emitter, sources []Source) {
+	var waiting [len(llm.Priorities)]int
+	var oldest time.Duration
+	inFlight, limits := map[string]int{}, map[string]int{}
+	asked := false
+	for _, src := range sources {
+		if src.Queue == nil {
+			continue
+		}
+		q := src.Queue()
+		asked = true
+		for i, n := range q.Waiting {
+			waiting[i] += n
+		}
+		oldest = max(oldest, q.Oldest)
+		p.addByTarget(inFlight, q.InFlight)
+		p.addByTarget(limits, q.Max)
+	}
+	if !asked {
+		return
+	}
+	d := p.monitor.metrics.pulled
+	for i, priority := range llm.Priorities {
+		e.gauge(d.depth, float64(waiting[i]), priority.String())
+	}
+	e.gauge(d.oldest, oldest.Seconds())
+	for target, n := range inFlight {
+		e.gauge(d.inflight, float64(n), target)
+	}
+	for target, n := range limits {
+		e.gauge(d.inflightLimit, float64(n), target)
+	}
+}
+
+// addByTarget adds what one source says, targets outside the closed set as "other".
+func (p *pull) addByTarget(sum, part map[string]int) {
+	for target, n := range part {
+		if n < 0 {
+			continue // no bound
+		}
+		sum[p.monitor.words.target.label(target)] += n
+	}
+}
+
+func (p *pull) collectCaches(e emitter, sources []Source) {
+	var sum CacheSample
+	asked := false
+	for _, src := range sources {
+		if src.Cache == nil {
+			continue
+		}
+		c := src.Cache()
+		asked = true
+		sum.Entries += c.Entries
+		sum.Bytes += c.Bytes
+		sum.Hits += c.Hits
+		sum.Misses += c.Misses
+		sum.Evictions += c.Evictions
+	}
+	if !asked {
+		return
+	}
+	d := p.monitor.metrics.pulled
+	e.gauge(d.entries, float64(sum.Entries))
+	e.gauge(d.bytes, float64(sum.Bytes))
+	e.counter(d.hits, float64(sum.Hits))
+	e.counter(d.misses, float64(sum.Misses))
+	e.counter(d.evictions, float64(sum.Evictions))
+}
+
+// emitter sends values to a scrape. A value that cannot be made fails the scrape's
+// part instead of the process.
+type emitter struct{ ch chan<- prometheus.Metric }
+
+func (e emitter) gauge(d *prometheus.Desc, value float64, labels ...string) {
+	e.send(d, prometheus.GaugeValue, value, labels)
+}
+
+func (e emitter) counter(d *prometheus.Desc, value float64, labels ...string) {
+	e.send(d, prometheus.CounterValue, value, labels)
+}
+
+func (e emitter) send(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels []string) {
+	metric, err := prometheus.NewConstMetric(d, kind, value, labels...)
+	if err != nil {
+		metric = prometheus.NewInvalidMetric(d, err)
+	}
+	e.ch <- metric
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
