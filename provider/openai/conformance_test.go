@@ -1,0 +1,233 @@
+package openai_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/llm/llmtest"
+	"github.com/forebay-ai/forebay/provider/openai"
+	"github.com/forebay-ai/forebay/provider/simulated"
+)
+
+// backend is a handler that behaves as the suite wants it.
+type backend struct {
+	llmtest.Behaviour
+	cancelled chan struct{}
+	mu        sync.Mutex // guards bodies
+	bodies    [][]byte
+}
+
+func newBackend(b llmtest.Behaviour) *backend {
+	return &backend{Behaviour: b, cancelled: make(chan struct{}, 100)}
+}
+
+func (b *backend) seen() [][]byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([][]byte(nil), b.bodies...)
+}
+
+func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	b.mu.Lock()
+	b.bodies = append(b.bodies, body)
+	b.mu.Unlock()
+	events := eventList()
+	switch b.Does {
+	case llmtest.Hangs:
+		b.untilGone(r)
+		return
+	case llmtest.Refuses:
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(b.Status)
+		_, _ = io.WriteString(w, `{"error":{"message":"no","type":"x"}}`)
+		return
+	case llmtest.NoEnd:
+		events = events[:len(events)-1]
+	case llmtest.Stalls, llmtest.Cuts:
+		events = events[:b.After]
+	case llmtest.Answers:
+		if !bytes.Contains(body, []byte(`"stream":true`)) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, wholeBody)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	for _, event := range events {
+		_, _ = io.WriteString(w, event)
+		_ = http.NewResponseController(w).Flush()
+	}
+	switch b.Does {
+	case llmtest.Stalls:
+		b.untilGone(r)
+	case llmtest.Cuts:
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (b *backend) untilGone(r *http.Request) {
+	<-r.Context().Done()
+	b.cancelled <- struct{}{}
+}
+
+func TestConformanceInMemory(t *testing.T) {
+	llmtest.TestProvider(t, llmtest.Harness{
+		Model: model, Request: chat,
+		New: func(t *testing.T, b llmtest.Behaviour) llmtest.Backend {
+			h := newBackend(b)
+			return llmtest.Backend{Provider: inBubble(t, h, nil), Cancelled: h.cancelled, Bodies: h.seen}
+		},
+	})
+}
+
+func TestConformanceOverSockets(t *testing.T) {
+	llmtest.TestProvider(t, llmtest.Harness{
+		Model: model, Request: chat, Sockets: true,
+		New: func(t *testing.T, b llmtest.Behaviour) llmtest.Backend {
+			h := newBackend(b)
+			return llmtest.Backend{Provider: start(t, h.ServeHTTP, nil), Cancelled: h.cancelled, Bodies: h.seen}
+		},
+	})
+}
+
+// The simulated back end as a real upstream.
+func TestConformanceAgainstSimulated(t *testing.T) {
+	llmtest.TestProvider(t, llmtest.Harness{
+		Model: model, Request: chat, Sockets: true,
+		New: func(t *testing.T, b llmtest.Behaviour) llmtest.Backend {
+			sim := simulate(t, simulatedFault(b))
+			cancelled := make(chan struct{}, 100)
+			handler := sim.Handler()
+			p := start(t, func(w http.ResponseWriter, r *http.Request) {
+				defer func() {
+					if r.Context().Err() != nil {
+						cancelled <- struct{}{}
+					}
+				}()
+				handler.ServeHTTP(w, r)
+			}, nil)
+			return llmtest.Backend{Provider: p, Cancelled: cancelled}
+		},
+	})
+}
+
+func simulate(t *testing.T, faults ...string) *simulated.Provider {
+	t.Helper()
+	var cfg simulated.Config
+	for _, text := range faults {
+		if text == "" {
+			continue
+		}
+		f, err := simulated.ParseFault(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Faults = append(cfg.Faults, f)
+	}
+	sim, err := simulated.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sim
+}
+
+func simulatedFault(b llmtest.Behaviour) string {
+	return map[llmtest.Does]string{
+		llmtest.Hangs:   "hang",
+		llmtest.Stalls:  fmt.Sprintf("stall=%d", b.After),
+		llmtest.Cuts:    fmt.Sprintf("cut=%d", b.After),
+		llmtest.NoEnd:   "no_end",
+		llmtest.Refuses: fmt.Sprintf("status=%d", b.Status),
+	}[b.Does]
+}
+
+// Every fault of the simulated back end, over a socket, is seen as what it is: the
+// same kind that a call within the process sees.
+func TestSimulatedFaultsOverSockets(t *testing.T) {
+	for _, c := range []struct {
+		fault  string
+		stream bool
+		kind   llm.Kind
+	}{
+		{"", false, ""},
+		{"", true, ""},
+		{"status=503,retry_after=2s", false, llm.ProviderOverloaded},
+		{"status=429,retry_after=1500ms", true, llm.ProviderRateLimited},
+		{"status=401", true, llm.ProviderAuthFailed},
+		{"status=599", false, llm.ProviderError},
+		{"refuse", false, llm.ProviderConnectionFailed},
+		{"refuse", true, llm.ProviderConnectionFailed},
+		{"cut=2", true, llm.ProviderTruncated},
+		{"cut", true, llm.ProviderTruncated},
+		{"cut", false, llm.ProviderTruncated},
+		{"garbage=1", true, llm.ProviderMalformed},
+		{"garbage", false, llm.ProviderMalformed},
+		{"error_event=2", true, llm.ProviderError},
+		{"error_event", false, llm.ProviderError},
+		{"no_end", true, llm.ProviderTruncated},
+		{"no_end", false, llm.ProviderMalformed},
+		{"hang", false, llm.ProviderTimeout},
+		{"stall=3", true, llm.ProviderTimeout},
+		{"stall", false, llm.ProviderTimeout},
+		{"trickle=10us", true, ""},
+		{"trickle=10us", false, ""},
+	} {
+		t.Run(fmt.Sprintf("%s stream %v", c.fault, c.stream), func(t *testing.T) {
+			sim := simulate(t, c.fault)
+			p := start(t, sim.Handler().ServeHTTP, func(cfg *openai.Config) {
+				cfg.FirstByteTimeout, cfg.IdleTimeout = soon, soon
+			})
+			res, err := collect(t, p, chat(c.stream))
+			if got := llm.KindOf(err); got != c.kind {
+				t.Fatalf("%v, want kind %q", err, c.kind)
+			}
+			if err == nil && (res.Usage.Output == 0 || !strings.Contains(string(res.Body), "[simulated]")) {
+				t.Errorf("usage %+v, body %s", res.Usage, res.Body)
+			}
+			if _, wait, ok := strings.Cut(c.fault, "retry_after="); ok && llm.AsError(err).RetryAfter.String() != normal(wait) {
+				t.Errorf("retry after %v, want %s", llm.AsError(err).RetryAfter, wait)
+			}
+		})
+	}
+}
+
+func normal(wait string) string { return strings.Replace(wait, "1500ms", "1.5s", 1) }
+
+func TestModelsAndForwardAgainstSimulated(t *testing.T) {
+	srv := httptest.NewServer(simulate(t).Handler())
+	t.Cleanup(srv.Close)
+	p := open(t, openai.Config{BaseURL: srv.URL + "/v1/"})
+	models, err := p.Models(t.Context())
+	if err != nil || len(models) != 2 || models[0].OwnedBy != "simulated" {
+		t.Errorf("models %+v, %v", models, err)
+	}
+	for _, c := range []struct {
+		method, path, query, body string
+		status                    int
+		want                      string
+	}{
+		{"GET", "/chat/completions", "limit=1", "", 200, `"object":"list"`},
+		{"GET", "/chat/completions/abc", "", "", 200, `"id":"abc"`},
+		{"POST", "/chat/completions/abc", "", `{"metadata":{"a":"b"}}`, 200, `"metadata":{"a":"b"}`},
+		{"DELETE", "/chat/completions/abc", "", "", 200, `"deleted":true`},
+		{"GET", "/chat/completions/abc/messages", "", "", 200, `"data":[{`},
+		{"POST", "/chat/completions/abc", "", `{`, 400, `"error"`},
+	} {
+		var body []byte
+		if c.body != "" {
+			body = []byte(c.body)
+		}
+		status, contentType, got, err := p.Forward(t.Context(), c.method, c.path, c.query, body)
+		if err != nil || status != c.status || contentType != "application/json" || !strings.Contains(string(got), c.want) {
+			t.Errorf("%s %s: %d %s %s, %v", c.method, c.path, status, contentType, got, err)
+		}
+	}
+}
