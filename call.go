@@ -1,0 +1,250 @@
+package forebay
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/cost"
+	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/monitor"
+)
+
+// call carries one request through the steps of run.
+type call struct {
+	client *Client
+	req    *llm.Request
+	op     *operation
+	model  *model
+	start  time.Time
+	// deadline ends the whole call. asked says that the caller set it, so that
+	// missing it is no fault of the target.
+	deadline time.Time
+	asked    bool
+	cancel   context.CancelFunc // ends the call's context; nil before it has one
+
+	key       cache.Key
+	cacheable bool         // key is set, and the cache may be used
+	stale     *cache.Entry // an expired entry under key; nil where there is none
+	fetched   *fetched     // the answer that this call made; nil where it made none
+	fetching  atomic.Bool  // fetch has begun, and does the bookkeeping of use and price
+	meta      Meta
+
+	invoke invoker
+}
+
+// invoker calls a target. It is the provider's Call but for functions.
+type invoker func(ctx context.Context, t *target, req *llm.Request) (llm.Stream, error)
+
+// Do runs req and returns the whole answer. The error is a *CallError around an
+// *llm.Error. If req.Stream is set the body holds the events of the stream.
+func (c *Client) Do(ctx context.Context, req *llm.Request) (*Response, error) {
+	return c.do(ctx, req, nil)
+}
+
+// Stream runs req and returns the answer in pieces. It returns once the first
+// useful chunk is there; until then a failing target is retried and replaced
+// unseen. The error is a *CallError around an *llm.Error.
+func (c *Client) Stream(ctx context.Context, req *llm.Request) (*Stream, error) {
+	return c.run(ctx, req, nil)
+}
+
+// run is one request's way. Each step is one policy; this is their order.
+func (c *Client) run(ctx context.Context, req *llm.Request, invoke invoker) (*Stream, error) {
+	if err := c.begin(); err != nil {
+		return nil, c.refuse(req, err)
+	}
+	k, err := c.open(req, invoke)
+	if err != nil {
+		return nil, k.fail(err)
+	}
+	if err := k.inspect(ctx); err != nil {
+		return nil, k.fail(err)
+	}
+	if err := c.ledger.Reserve(ctx, k.req); err != nil {
+		return nil, k.fail(err)
+	}
+	if hit, err := k.lookUp(); hit != nil || err != nil {
+		return k.deliverHit(hit, err)
+	}
+	ctx, k.cancel = context.WithDeadline(ctx, k.deadline)
+	src, err := k.coalesce(ctx) // joins an identical call, or runs fetch: queue, route, provider
+	if err != nil {
+		k.meta.Attempts, k.meta.Timing.Queue = effort(err)
+		return k.degrade(k.blame(err))
+	}
+	return k.deliver(src), nil
+}
+
+// open fixes operation, model and deadline of a call.
+func (c *Client) open(req *llm.Request, invoke invoker) (*call, error) {
+	k := &call{client: c, req: req, invoke: invoke, start: req.Arrived}
+	if k.start.IsZero() {
+		k.start = time.Now()
+	}
+	k.meta = Meta{RequestID: req.ID, Operation: req.Operation, Timing: Timing{Start: k.start}}
+	k.meta.Cache.Status = CacheBypass
+	if c.cache == nil {
+		k.meta.Cache.Status = CacheOff
+	}
+	if k.op = c.operation(req.Operation); k.op == nil {
+		k.op = c.byDefault
+		return k, c.unknownOperation(req.Operation)
+	}
+	k.asked = req.Timeout > 0
+	timeout := k.op.Deadline
+	if k.asked {
+		timeout = req.Timeout
+	}
+	k.deadline = k.start.Add(timeout)
+	if invoke != nil {
+		k.model = c.functions.model(k.op, c)
+		return k, nil
+	}
+	k.invoke = callProvider
+	name := req.Model
+	if name == "" {
+		name = k.op.Model
+	}
+	if k.model = c.model(name); k.model == nil {
+		return k, c.unknownModel(name)
+	}
+	return k, nil
+}
+
+// inspect lets the privacy policy see the request, and replace it.
+func (k *call) inspect(ctx context.Context) error {
+	if k.client.privacy == nil {
+		return nil
+	}
+	req, err := k.client.privacy.Inspect(ctx, k.req)
+	if err == nil {
+		k.req = req
+	}
+	return err
+}
+
+// lookUp asks the cache. It returns nil where the call has to be made.
+func (k *call) lookUp() (*cache.Entry, error) {
+	c, d := k.client, &k.req.Cache
+	if c.cache == nil || k.op.Cache.Off || (d.NoRead && d.NoWrite) {
+		return nil, k.mustBeCached(nil)
+	}
+	if err := k.makeKey(); err != nil {
+		return nil, err
+	}
+	k.cacheable = true
+	if d.NoRead {
+		return nil, nil
+	}
+	e, outcome := c.cache.Get(k.key, k.req.Tenant, k.start)
+	k.meta.Timing.Cache = time.Since(k.start)
+	switch {
+	case outcome == cache.Hit && (d.MaxAge == 0 || k.start.Sub(e.Stored) <= d.MaxAge):
+		return e, nil
+	case outcome == cache.Miss:
+		k.meta.Cache.Status = CacheMiss
+	default:
+		k.meta.Cache.Status, k.stale = CacheExpired, e
+	}
+	return nil, k.mustBeCached(e)
+}
+
+// mustBeCached fails a call that may only be answered from the cache.
+func (k *call) mustBeCached(e *cache.Entry) error {
+	if !k.req.Cache.OnlyIfCached {
+		return nil
+	}
+	message := "no cached answer to this request"
+	if e != nil {
+		message = "the cached answer to this request is too old"
+	}
+	return &llm.Error{
+		Kind: llm.CallerNotCached, Message: message, Param: "Cache-Control",
+		Fix: "Send the request without only-if-cached.",
+	}
+}
+
+// makeKey fixes the cache key. It names the target that is preferred, so that an
+// answer of another model is never found under it.
+func (k *call) makeKey() error {
+	buf := canonicalBuffers.Get().(*[]byte)
+	defer canonicalBuffers.Put(buf)
+	canonical, err := k.req.Dialect.Canonical((*buf)[:0], k.req.Endpoint, k.req.Body)
+	if err != nil {
+		return llm.AsError(err)
+	}
+	*buf = canonical[:0]
+	t := k.model.targets[0]
+	k.key = cache.KeyOf(cache.Identity{
+		Dialect: k.req.Dialect.Name(), Endpoint: string(k.req.Endpoint), Operation: k.op.name,
+		Family: t.family, Model: t.modelFor(k.req), PromptVersion: k.op.PromptVersion,
+		Namespace: k.req.Cache.Namespace, Tenant: k.req.Tenant, User: k.req.User, Persona: k.req.Persona,
+	}, k.op.scope, canonical)
+	return nil
+}
+
+// coalesce joins an identical call in progress or makes the call.
+func (k *call) coalesce(ctx context.Context) (llm.Stream, error) {
+	if !k.cacheable || k.req.Cache.NoRead {
+		return k.fetch(ctx)
+	}
+	share, err := k.client.flights.Do(ctx, k.flightKey(), k.req.Priority, func(ctx context.Context) (llm.Stream, error) {
+		return k.fetch(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !share.Leader() {
+		k.meta.Cache.Status = CacheCollapsed
+	}
+	return share, nil
+}
+
+// flightKey separates streamed from whole calls: their answers have different
+// forms until they are stored.
+func (k *call) flightKey() cache.Key {
+	key := k.key
+	if k.req.Stream {
+		key[0] ^= 1
+	}
+	return key
+}
+
+// describe takes over from src how the answer came about.
+func (k *call) describe(src llm.Stream) {
+	k.meta.Timing.Total = time.Since(k.start)
+	f := fetchedOf(src)
+	k.meta.Provider, k.meta.Model = f.target.providerName, f.model
+	k.meta.Cache.Stored = f.storable
+	k.meta.Level = k.client.level(k.op, k.model)
+	if k.meta.Cache.Status == CacheCollapsed {
+		return
+	}
+	k.fetched = f
+	k.meta.Attempts = f.attempts
+	k.meta.Timing.Queue, k.meta.Timing.Upstream = f.waited, f.first
+}
+
+// blame settles whose fault it is that time ran out. The operation's own deadline
+// is a promise of ours: missing it is the target's failure, not the caller's.
+func (k *call) blame(err error) *llm.Error {
+	e := llm.AsError(err)
+	if e.Kind == llm.CallerDeadline && !k.asked {
+		return &llm.Error{
+			Kind: llm.ProviderTimeout, Message: "no answer within the operation's deadline",
+			Limit: "operations." + k.op.label + ".deadline", Value: k.op.Deadline.String(),
+			Fix: "Send the request again later, or raise the deadline.", Err: e,
+		}
+	}
+	return e
+}
+
+// record is what the ledger is told of the call, but for target, usage and price.
+func (k *call) record(outcome monitor.Outcome) cost.Record {
+	return cost.Record{
+		RequestID: k.req.ID, Tenant: k.req.Tenant, User: k.req.User, Key: k.req.Key, Operation: k.op.label,
+		Outcome: string(outcome), At: time.Now(),
+	}
+}

@@ -1,0 +1,289 @@
+package forebay
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/monitor"
+	"github.com/forebay-ai/forebay/queue"
+)
+
+// Client runs calls. Make it with New; all methods may be used concurrently.
+type Client struct {
+	models     map[string]*model
+	any        *model // the model named "*"; nil where there is none
+	operations map[string]*operation
+	byDefault  *operation
+	targets    []*target // every target once, in the order of their names
+	functions  *functionTargets
+
+	cache    *cache.Cache // nil where the cache is off
+	flights  *cache.Flights
+	degrader *degrade.Degrader
+	levels   *degrade.Tracker
+	monitor  *monitor.Monitor
+	ledger   Ledger
+	privacy  Privacy // nil where there is no inspection
+	retry    Retry
+	log      *slog.Logger
+	places   int // how many calls may wait for one target
+
+	trouble atomic.Int64 // Unix ns of the last fallback or change of a breaker; 0: never
+	active  atomic.Int64 // calls between begin and end
+	closing atomic.Bool
+	idle    chan struct{} // gets a value whenever active falls to zero while closing
+}
+
+// model is a name that callers may ask for, with its targets resolved.
+type model struct {
+	name    string
+	targets []*target
+}
+
+// operation is an Operation with its defaults filled in.
+type operation struct {
+	Operation
+	name  string
+	label string // for metrics: the name, or "default"
+	scope []cache.Dimension
+}
+
+// New checks cfg and builds a Client. It reports every fault of cfg at once and
+// starts nothing; the client takes calls right away.
+func New(cfg Config) (*Client, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	c := &Client{
+		ledger:  cfg.Ledger,
+		privacy: cfg.Privacy,
+		retry:   cfg.Retry,
+		log:     cfg.Logger,
+		monitor: cfg.Monitor,
+		flights: cache.NewFlights(cache.FlightsConfig{}),
+		idle:    make(chan struct{}, 1),
+	}
+	var err error
+	if c.degrader, err = degrade.New(cfg.Degrade); err != nil {
+		return nil, err
+	}
+	if !cfg.Cache.Off {
+		if c.cache, err = cache.New(cfg.Cache); err != nil {
+			return nil, err
+		}
+	}
+	c.resolve(cfg)
+	if c.monitor == nil {
+		if c.monitor, err = monitor.New(c.labels(cfg)); err != nil {
+			c.closeCache()
+			return nil, err
+		}
+	}
+	c.watch()
+	return c, nil
+}
+
+// Run does the client's periodic work until ctx ends: it reports waiting lines
+// that pass their marks. Calls do not need it.
+func (c *Client) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	pressure := queue.PressureNone
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			pressure = c.reportPressure(pressure)
+		}
+	}
+}
+
+// Close stops taking calls, waits for those in progress until ctx ends, and frees
+// what the client holds. Calls that come later fail with ForebayDraining. The
+// error says how many calls were still running when ctx ended.
+func (c *Client) Close(ctx context.Context) error {
+	if c.closing.Swap(true) {
+		return nil
+	}
+	for _, t := range c.targets {
+		t.line.Drain()
+	}
+	c.functions.drain()
+	for c.active.Load() > 0 {
+		select {
+		case <-c.idle:
+		case <-ctx.Done():
+			return llm.Errorf(llm.ForebayDraining, "%d calls were still running at the end of the drain", c.active.Load())
+		}
+	}
+	err := c.flights.Close(ctx)
+	c.closeCache()
+	return err
+}
+
+func (c *Client) closeCache() {
+	if c.cache != nil {
+		c.cache.Close()
+	}
+}
+
+// begin counts a call in, or refuses it once the client is closing.
+func (c *Client) begin() error {
+	c.active.Add(1)
+	if c.closing.Load() {
+		c.end()
+		return errDraining
+	}
+	return nil
+}
+
+// end counts a call out.
+func (c *Client) end() {
+	if c.active.Add(-1) == 0 && c.closing.Load() {
+		select {
+		case c.idle <- struct{}{}:
+		default: // Close has a value to read already
+		}
+	}
+}
+
+var errDraining = &llm.Error{
+	Kind:       llm.ForebayDraining,
+	Message:    "shutting down",
+	Fix:        "Send the request again; another instance or the restarted one will take it.",
+	RetryAfter: time.Second,
+}
+
+// Ready is nil while the client takes calls.
+func (c *Client) Ready() error {
+	if c.closing.Load() {
+		return errDraining
+	}
+	return nil
+}
+
+// Monitor is where the client records what happens.
+func (c *Client) Monitor() *monitor.Monitor { return c.monitor }
+
+// Operation returns the named operation with its defaults filled in. The empty
+// name is the default operation.
+func (c *Client) Operation(name string) (Operation, bool) {
+	op := c.operation(name)
+	if op == nil {
+		return Operation{}, false
+	}
+	return op.Operation, true
+}
+
+// Operations lists the names of the configured operations, sorted.
+func (c *Client) Operations() []string {
+	names := make([]string, 0, len(c.operations))
+	for name := range c.operations {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (c *Client) operation(name string) *operation {
+	if name == "" {
+		return c.byDefault
+	}
+	return c.operations[name]
+}
+
+// model finds the model that a caller asks for; nil where there is none.
+func (c *Client) model(name string) *model {
+	if m, ok := c.models[name]; ok {
+		return m
+	}
+	return c.any
+}
+
+// Models lists what callers may ask for: the configured names, and behind the
+// name "*" whatever its targets' providers list. A provider that cannot be asked
+// is left out, unless there is nothing else to list: then its error is returned.
+func (c *Client) Models(ctx context.Context) ([]llm.ModelInfo, error) {
+	var all []llm.ModelInfo
+	seen := map[string]bool{}
+	add := func(m llm.ModelInfo) {
+		if !seen[m.ID] {
+			seen[m.ID] = true
+			all = append(all, m)
+		}
+	}
+	for name := range c.models {
+		add(llm.ModelInfo{ID: name, OwnedBy: "forebay"})
+	}
+	slices.SortFunc(all, func(a, b llm.ModelInfo) int { return cmpString(a.ID, b.ID) })
+	var failed error
+	if c.any != nil {
+		for _, t := range c.any.targets {
+			lister, ok := t.provider.(llm.ModelLister)
+			if !ok {
+				continue
+			}
+			listed, err := lister.Models(ctx)
+			failed = errors.Join(failed, err)
+			for _, m := range listed {
+				add(m)
+			}
+		}
+	}
+	if len(all) == 0 && failed != nil {
+		return nil, llm.AsError(failed)
+	}
+	return all, nil
+}
+
+// Exchange is an HTTP exchange of a provider's own dialect that is passed through
+// unread: no cache, no queue, no fallback.
+type Exchange struct {
+	Method, Path, Query string
+	Body                []byte
+}
+
+// ExchangeAnswer is the provider's answer to an Exchange.
+type ExchangeAnswer struct {
+	Status      int
+	ContentType string
+	Body        []byte
+}
+
+// forwarder is what Forward needs of a provider.
+type forwarder interface {
+	Forward(ctx context.Context, method, path, rawQuery string, body []byte) (status int, contentType string, answer []byte, err error)
+}
+
+// Forward passes x to the first target of modelName (empty: of the default model)
+// whose provider can carry it. The error is an *llm.Error.
+func (c *Client) Forward(ctx context.Context, modelName string, x Exchange) (ExchangeAnswer, error) {
+	if err := c.begin(); err != nil {
+		return ExchangeAnswer{}, err
+	}
+	defer c.end()
+	m := c.model(modelName)
+	if m == nil {
+		return ExchangeAnswer{}, c.unknownModel(modelName)
+	}
+	for _, t := range m.targets {
+		if f, ok := t.provider.(forwarder); ok {
+			status, contentType, body, err := f.Forward(ctx, x.Method, x.Path, x.Query, x.Body)
+			return ExchangeAnswer{Status: status, ContentType: contentType, Body: body}, err
+		}
+	}
+	return ExchangeAnswer{}, &llm.Error{
+		Kind:    llm.CallerNotFound,
+		Message: "no provider of this gateway keeps stored answers",
+		Fix:     "Ask the provider itself, or configure a provider of type openai for the model \"*\".",
+	}
+}

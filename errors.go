@@ -1,0 +1,96 @@
+package forebay
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// CallError is a failed call: what is known of it, around the *llm.Error that
+// says why.
+type CallError struct {
+	Meta Meta
+	err  *llm.Error
+}
+
+// Error is that of the *llm.Error inside.
+func (e *CallError) Error() string { return e.err.Error() }
+
+// Unwrap gives the *llm.Error.
+func (e *CallError) Unwrap() error { return e.err }
+
+// MetaOf finds what is known of a failed call; the zero Meta where err is of
+// another origin.
+func MetaOf(err error) Meta {
+	var e *CallError
+	if errors.As(err, &e) {
+		return e.Meta
+	}
+	return Meta{}
+}
+
+// fail closes the books of a call that gets an error for an answer.
+func (k *call) fail(err error) error {
+	e := k.signed(err)
+	k.meta.Timing.Total = time.Since(k.start)
+	if k.op != nil && k.model != nil {
+		k.meta.Level = k.client.level(k.op, k.model)
+	}
+	k.close(e)
+	return &CallError{Meta: k.meta, err: e}
+}
+
+// refuse is fail for a request that did not become a call.
+func (c *Client) refuse(req *llm.Request, err error) error {
+	k := &call{client: c, req: req}
+	return &CallError{Meta: Meta{RequestID: req.ID, Operation: req.Operation}, err: k.signed(err)}
+}
+
+// signed is err with the request's id as support id. Errors may be shared between
+// calls, so the original stays as it is.
+func (k *call) signed(err error) *llm.Error {
+	e := *llm.AsError(err)
+	e.SupportID = k.req.ID
+	return &e
+}
+
+// namesListed bounds how many names an error lists.
+const namesListed = 20
+
+func (c *Client) unknownModel(name string) *llm.Error {
+	names := make([]string, 0, len(c.models))
+	for n := range c.models {
+		names = append(names, n)
+	}
+	e := &llm.Error{Kind: llm.CallerUnknownModel, Param: "model", Message: fmt.Sprintf("unknown model %.100q", name)}
+	if name == "" {
+		e.Message = "no model: the request names none, and neither does its operation"
+	}
+	e.Fix = oneOf("Ask for", names)
+	return e
+}
+
+func (c *Client) unknownOperation(name string) *llm.Error {
+	return &llm.Error{
+		Kind: llm.CallerUnknownOperation, Param: "operation",
+		Message: fmt.Sprintf("unknown operation %.100q", name), Fix: oneOf("Use", c.Operations()),
+	}
+}
+
+// oneOf words a choice of names.
+func oneOf(verb string, names []string) string {
+	if len(names) == 0 {
+		return "None is configured."
+	}
+	slices.Sort(names)
+	if n := len(names) - namesListed; n > 0 {
+		return fmt.Sprintf("%s one of %s, and %d more.", verb, strings.Join(names[:namesListed], ", "), n)
+	}
+	return fmt.Sprintf("%s one of %s.", verb, strings.Join(names, ", "))
+}
+
+func cmpString(a, b string) int { return strings.Compare(a, b) }

@@ -1,0 +1,206 @@
+package forebay
+
+import (
+	"slices"
+	"time"
+
+	"github.com/forebay-ai/forebay/breaker"
+	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/monitor"
+	"github.com/forebay-ai/forebay/queue"
+)
+
+// troubleWindow is how long after a fallback or a change of a breaker the levels
+// are worked out call by call. It is longer than degrade's own window of a minute.
+const troubleWindow = 2 * time.Minute
+
+// level is the level of degradation of an operation's calls to m.
+func (c *Client) level(op *operation, m *model) degrade.Level {
+	last := c.trouble.Load()
+	if last == 0 {
+		return degrade.None
+	}
+	now := time.Now()
+	open := openTargets(m.targets)
+	if open == 0 && now.UnixNano()-last > int64(troubleWindow) {
+		return degrade.None
+	}
+	return c.levels.Level(op.label, open, len(m.targets), now)
+}
+
+func openTargets(targets []*target) int {
+	open := 0
+	for _, t := range targets {
+		if t.breaker.State() == breaker.Open {
+			open++
+		}
+	}
+	return open
+}
+
+// breakerChanged is told of every change of a breaker.
+func (c *Client) breakerChanged(change breaker.Change) {
+	c.trouble.Store(time.Now().UnixNano())
+	c.monitor.BreakerChanged(change.Name, change.From.String(), change.To.String())
+	c.log.Warn("breaker changed", "target", change.Name, "from", change.From.String(), "to", change.To.String(), "reason", change.Reason)
+}
+
+// watch lets the monitor read the gauges whenever somebody looks.
+func (c *Client) watch() {
+	c.monitor.Watch(monitor.Source{Queue: c.queueSample, Cache: c.cacheSample})
+	for _, t := range c.targets {
+		c.monitor.SetBreaker(t.name, breaker.Closed.String())
+	}
+}
+
+func (c *Client) queueSample() monitor.QueueSample {
+	s := monitor.QueueSample{InFlight: map[string]int{}, Max: map[string]int{}}
+	for _, t := range c.targets {
+		l := t.line.Stats()
+		for i, n := range l.ByPriority {
+			s.Waiting[i] += n
+		}
+		s.Oldest = max(s.Oldest, slices.Max(l.OldestWait[:]))
+		s.InFlight[t.name] = t.limiter.InFlight()
+		if bound := t.limiter.Max(); bound > 0 {
+			s.Max[t.name] = bound
+		}
+	}
+	return s
+}
+
+func (c *Client) cacheSample() monitor.CacheSample {
+	if c.cache == nil {
+		return monitor.CacheSample{}
+	}
+	s := c.cache.Stats()
+	return monitor.CacheSample{Entries: s.Entries, Bytes: s.Bytes, Hits: s.Hits, Misses: s.Misses + s.Stale, Evictions: s.Evictions}
+}
+
+// waiting counts the calls in all lines.
+func (c *Client) waiting() int {
+	n := 0
+	for _, t := range c.targets {
+		n += t.line.Stats().Waiting
+	}
+	return n
+}
+
+// Load is how much room there is for calls, for x-ratelimit headers.
+type Load struct {
+	// Limit is how many calls may be in the client at once, running and waiting;
+	// 0 means no bound. Remaining is how many more it takes now.
+	Limit, Remaining int
+	// Wait is how long a call of normal priority would wait now, as an estimate.
+	Wait time.Duration
+}
+
+// Load sums up the room at all targets. It is cheap enough for every call.
+func (c *Client) Load() Load {
+	var l Load
+	for _, t := range c.targets {
+		slots := t.limiter.Max()
+		if slots < 0 {
+			return Load{}
+		}
+		s := t.line.Stats()
+		l.Limit += slots + c.places
+		l.Remaining += max(slots-s.Running, 0) + max(c.places-s.Waiting, 0)
+		l.Wait = max(l.Wait, s.EstimatedWait)
+	}
+	return l
+}
+
+// Health is the state of the whole system (A's getSystemHealth).
+func (c *Client) Health() Health {
+	now := time.Now()
+	h := Health{Overall: Healthy, Queue: QueueHealth{ByPriority: map[string]int{}}}
+	s := c.monitor.Summary()
+	h.Performance = PerformanceHealth{
+		Requests: s.Requests, Failures: s.Failures, ErrorRate: s.ErrorRate, TokensTotal: s.Tokens,
+		P50Seconds: s.P50.Seconds(), P95Seconds: s.P95.Seconds(), P99Seconds: s.P99.Seconds(),
+	}
+	h.Degradation.Targets = map[string]string{}
+	for _, t := range c.targets {
+		h.Queue.add(t)
+		h.Degradation.Targets[t.name] = t.breaker.State().String()
+	}
+	h.Degradation.Level = c.levels.Overall(openTargets(c.targets), len(c.targets), now)
+	if c.cache != nil {
+		s := c.cache.Stats()
+		h.Cache = CacheHealth{Enabled: true, Entries: s.Entries, Bytes: s.Bytes, Hits: s.Hits, Misses: s.Misses + s.Stale}
+		if all := h.Cache.Hits + h.Cache.Misses; all > 0 {
+			h.Cache.HitRate = float64(h.Cache.Hits) / float64(all)
+		}
+	}
+	h.Overall = c.overall(h)
+	return h
+}
+
+func (q *QueueHealth) add(t *target) {
+	s := t.line.Stats()
+	q.Waiting += s.Waiting
+	q.Processing += t.limiter.InFlight()
+	q.Capacity += max(t.limiter.Max(), 0)
+	q.Refused += s.Refused + s.Expired + s.Displaced
+	for i, n := range s.ByPriority {
+		q.ByPriority[llm.Priorities[i].String()] += n
+	}
+}
+
+// overall judges the parts: unhealthy when a model cannot be had at all.
+func (c *Client) overall(h Health) HealthState {
+	if c.closing.Load() {
+		return Unhealthy
+	}
+	for _, m := range c.allModels() {
+		if openTargets(m.targets) == len(m.targets) {
+			return Unhealthy
+		}
+	}
+	if h.Degradation.Level != degrade.None || c.pressure() != queue.PressureNone {
+		return Degraded
+	}
+	return Healthy
+}
+
+func (c *Client) allModels() []*model {
+	all := make([]*model, 0, len(c.models)+1)
+	for _, m := range c.models {
+		all = append(all, m)
+	}
+	if c.any != nil {
+		all = append(all, c.any)
+	}
+	return all
+}
+
+// pressure is that of the longest line.
+func (c *Client) pressure() queue.Pressure {
+	worst := queue.PressureNone
+	for _, t := range c.targets {
+		switch p := t.line.Stats().Pressure; {
+		case p == queue.PressureCritical:
+			return p
+		case p == queue.PressureWarn:
+			worst = p
+		}
+	}
+	return worst
+}
+
+// reportPressure logs a change of the pressure since last, once.
+func (c *Client) reportPressure(last queue.Pressure) queue.Pressure {
+	now := c.pressure()
+	switch {
+	case now == last:
+	case now == queue.PressureNone:
+		c.log.Info("the queue is short again")
+	case now == queue.PressureWarn:
+		c.log.Warn("the queue is long: more calls wait than queue.warn allows", "waiting", c.waiting())
+	default:
+		c.log.Error("the queue is very long: more calls wait than queue.critical allows", "waiting", c.waiting())
+	}
+	return now
+}

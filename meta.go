@@ -1,0 +1,123 @@
+package forebay
+
+import (
+	"time"
+
+	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// Meta says how an answer came about. Of a stream that is still running it holds
+// what was known when the first chunk came.
+type Meta struct {
+	RequestID string
+	Operation string
+	// Provider and Model are the target that answered; empty for a fallback that no
+	// model made. For a cached answer they are the target that made it.
+	Provider, Model string
+	// Attempts counts calls to providers made for this answer: 0 for a hit.
+	Attempts int
+	// Cache says what the cache did.
+	Cache CacheResult
+	// Fallback is the strategy that made the answer; empty where a target or the
+	// cache answered.
+	Fallback degrade.Strategy
+	// Degraded says that the answer is not what was asked for, and Level how much
+	// of the operation is affected.
+	Degraded bool
+	Level    degrade.Level
+	// Usage is what the answer used; zero for a hit and until a stream has ended.
+	Usage llm.Usage
+	// CostMicroUSD is the price of all attempts in millionths of a dollar; 0 until
+	// a stream has ended.
+	CostMicroUSD int64
+	Timing       Timing
+}
+
+// CacheResult is what the cache did for one call.
+type CacheResult struct {
+	// Status is what happened.
+	Status CacheStatus
+	// Stored says that the answer was put into the cache, or will be once the
+	// stream is complete.
+	Stored bool
+	// Age is how long ago a hit was stored, TTL how long it stays fresh.
+	Age, TTL time.Duration
+}
+
+// CacheStatus is a closed set: it is a metric label too.
+type CacheStatus string
+
+// The statuses, named as in RFC 9211 where it has a word.
+const (
+	CacheHit       CacheStatus = "hit"
+	CacheMiss      CacheStatus = "miss"      // never seen, or evicted
+	CacheExpired   CacheStatus = "stale"     // seen, but no longer fresh
+	CacheCollapsed CacheStatus = "collapsed" // joined an identical call in progress
+	CacheBypass    CacheStatus = "bypass"    // the call or the operation said so
+	CacheOff       CacheStatus = "off"       // no cache configured
+)
+
+// Timing says where the time went, as far as it is known.
+type Timing struct {
+	Start time.Time
+	// Cache is the look-up, key included. Queue is the wait for a slot. Upstream is
+	// the time from the last attempt's start to its first chunk. Total is the time
+	// to the first chunk of the answer, or to its end for whole answers.
+	Cache, Queue, Upstream, Total time.Duration
+}
+
+// Health is the state of the whole system, as A's getSystemHealth gives it.
+type Health struct {
+	Overall     HealthState       `json:"overall"`
+	Performance PerformanceHealth `json:"performance"`
+	Queue       QueueHealth       `json:"queue"`
+	Cache       CacheHealth       `json:"cache"`
+	Degradation DegradationHealth `json:"degradation"`
+}
+
+// HealthState is healthy, degraded or unhealthy.
+type HealthState string
+
+// The states.
+const (
+	Healthy   HealthState = "healthy"   // every target takes calls
+	Degraded  HealthState = "degraded"  // some targets do not, or the queue is past its warning
+	Unhealthy HealthState = "unhealthy" // some model has no target left, or the client is closed
+)
+
+// PerformanceHealth sums up the calls since the start.
+type PerformanceHealth struct {
+	Requests    int64   `json:"requests"`
+	Failures    int64   `json:"failures"`
+	ErrorRate   float64 `json:"error_rate"`
+	P50Seconds  float64 `json:"p50_seconds"`
+	P95Seconds  float64 `json:"p95_seconds"`
+	P99Seconds  float64 `json:"p99_seconds"`
+	TokensTotal int64   `json:"tokens_total"`
+}
+
+// QueueHealth sums up the waiting lines.
+type QueueHealth struct {
+	Waiting    int            `json:"waiting"`
+	Processing int            `json:"processing"`
+	Capacity   int            `json:"capacity"`
+	ByPriority map[string]int `json:"by_priority"`
+	Refused    int64          `json:"refused"`
+}
+
+// CacheHealth sums up the response cache.
+type CacheHealth struct {
+	Enabled bool    `json:"enabled"`
+	Entries int     `json:"entries"`
+	Bytes   int64   `json:"bytes"`
+	Hits    int64   `json:"hits"`
+	Misses  int64   `json:"misses"`
+	HitRate float64 `json:"hit_rate"`
+}
+
+// DegradationHealth says what works only in part.
+type DegradationHealth struct {
+	Level   degrade.Level     `json:"level"`
+	Targets map[string]string `json:"targets"` // breaker state by target
+}

@@ -1,0 +1,208 @@
+package forebay
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/forebay-ai/forebay/breaker"
+	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/cost"
+	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/limit"
+	"github.com/forebay-ai/forebay/monitor"
+	"github.com/forebay-ai/forebay/queue"
+)
+
+// The defaults that the specification sets, and ours where it sets none.
+const (
+	defaultDeadline = 45 * time.Second       // DEFAULT_TIMEOUT_MS
+	defaultTTL      = 24 * time.Hour         // CACHE_DEFAULT_TTL_HOURS
+	defaultRetries  = 3                      // MAX_RETRIES
+	defaultBudget   = 0.1                    // Google SRE book, "Handling Overload": a tenth
+	defaultBase     = 100 * time.Millisecond // a provider's 5xx rarely clears sooner
+	defaultCap      = 5 * time.Second
+	maxDeadline     = 24 * time.Hour
+	defaultPlaces   = 500 // MAX_QUEUE_SIZE, as in queue.Config
+)
+
+// withDefaults is cfg with its zero values filled in.
+func (cfg Config) withDefaults() Config {
+	r := &cfg.Retry
+	r.Max = or(r.Max, defaultRetries)
+	r.Budget = or(r.Budget, defaultBudget)
+	r.Base = or(r.Base, defaultBase)
+	r.Cap = or(r.Cap, defaultCap)
+	d := &cfg.Defaults
+	d.Deadline = or(d.Deadline, defaultDeadline)
+	d.Cache.TTL = or(d.Cache.TTL, defaultTTL)
+	if d.Cache.Scope == nil {
+		d.Cache.Scope = cache.DefaultScope()
+	}
+	if d.Fallback == nil {
+		d.Fallback = []degrade.Strategy{degrade.Error}
+	}
+	if cfg.Ledger == nil {
+		cfg.Ledger = cost.NewMemory(cost.MemoryConfig{})
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return cfg
+}
+
+// or is value, or fallback where value is zero.
+func or[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}
+
+// Validate reports every fault at once, or nil.
+func (cfg Config) Validate() error {
+	faults := []error{
+		cfg.Cache.Validate(), cfg.Queue.Validate(), cfg.Limits.Validate(),
+		cfg.Breaker.Validate(), cfg.Degrade.Validate(), cfg.Retry.validate(),
+		cfg.Defaults.validate("defaults", cfg.Models),
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Operations)) {
+		if name == "" {
+			faults = append(faults, errors.New(`operations: the empty name is the default operation: use defaults`))
+		}
+		faults = append(faults, cfg.Operations[name].validate("operations."+name, cfg.Models))
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Models)) {
+		faults = append(faults, cfg.validateTargets(name, cfg.Models[name].Targets))
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Providers)) {
+		if cfg.Providers[name] == nil {
+			faults = append(faults, fmt.Errorf("providers.%s: no provider", name))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (cfg Config) validateTargets(name string, targets []Target) error {
+	if len(targets) == 0 {
+		return fmt.Errorf("models.%s.targets: at least one is needed", name)
+	}
+	var faults []error
+	for i, t := range targets {
+		if _, ok := cfg.Providers[t.Provider]; !ok {
+			faults = append(faults, fmt.Errorf("models.%s.targets[%d].provider: no provider named %q", name, i, t.Provider))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (o Operation) validate(at string, models map[string]Model) error {
+	var faults []error
+	if _, ok := models[o.Model]; o.Model != "" && !ok && models["*"].Targets == nil {
+		faults = append(faults, fmt.Errorf("%s.model: no model named %q", at, o.Model))
+	}
+	if o.Deadline < 0 || o.Deadline > maxDeadline {
+		faults = append(faults, fmt.Errorf("%s.deadline: %v is outside 0 to %v", at, o.Deadline, maxDeadline))
+	}
+	if o.Cache.TTL < 0 {
+		faults = append(faults, fmt.Errorf("%s.cache.ttl: %v is negative", at, o.Cache.TTL))
+	}
+	return errors.Join(faults...)
+}
+
+func (r Retry) validate() error {
+	var faults []error
+	if r.Max < -1 || r.Max > 20 {
+		faults = append(faults, fmt.Errorf("retry.max: %d is outside -1 to 20", r.Max))
+	}
+	if r.Budget > 1 {
+		faults = append(faults, fmt.Errorf("retry.budget: %v is over 1", r.Budget))
+	}
+	if r.Base < 0 || r.Cap < 0 || r.Base > r.Cap && r.Cap != 0 {
+		faults = append(faults, fmt.Errorf("retry: base %v and cap %v have to be positive and in this order", r.Base, r.Cap))
+	}
+	return errors.Join(faults...)
+}
+
+// resolve builds operations, models and targets from a valid cfg.
+func (c *Client) resolve(cfg Config) {
+	c.byDefault = resolveOperation("", cfg.Defaults, cfg.Defaults)
+	c.operations = make(map[string]*operation, len(cfg.Operations))
+	for name, o := range cfg.Operations {
+		c.operations[name] = resolveOperation(name, o, cfg.Defaults)
+	}
+	made := map[string]*target{}
+	c.models = make(map[string]*model, len(cfg.Models))
+	for _, name := range slices.Sorted(maps.Keys(cfg.Models)) {
+		m := &model{name: name}
+		for _, t := range cfg.Models[name].Targets {
+			m.targets = append(m.targets, c.target(made, t, cfg))
+		}
+		if name == "*" {
+			c.any = m
+		} else {
+			c.models[name] = m
+		}
+	}
+	c.functions = newFunctionTargets(cfg)
+	if !cfg.Queue.Off {
+		c.places = or(cfg.Queue.Max, defaultPlaces)
+	}
+	c.levels = degrade.NewTracker(append(c.Operations(), c.byDefault.label))
+}
+
+func resolveOperation(name string, o, defaults Operation) *operation {
+	o.Model = or(o.Model, defaults.Model)
+	o.Deadline = or(o.Deadline, defaults.Deadline)
+	o.Cache.TTL = or(o.Cache.TTL, defaults.Cache.TTL)
+	if o.Cache.Scope == nil {
+		o.Cache.Scope = defaults.Cache.Scope
+	}
+	if o.Fallback == nil {
+		o.Fallback = defaults.Fallback
+	}
+	return &operation{Operation: o, name: name, label: or(name, "default"), scope: o.Cache.Scope}
+}
+
+// target makes the target of t, or finds the one that was made for another model:
+// limits and breakers belong to the place, not to the name it is asked for by.
+func (c *Client) target(made map[string]*target, t Target, cfg Config) *target {
+	name := t.Provider + "/" + or(t.Model, "*")
+	if found, ok := made[name]; ok {
+		return found
+	}
+	tg := newTarget(name, cfg, c.breakerChanged)
+	tg.providerName, tg.provider = t.Provider, cfg.Providers[t.Provider]
+	tg.model, tg.family, tg.price = t.Model, or(t.Family, t.Provider), t.Price
+	made[name] = tg
+	c.targets = append(c.targets, tg)
+	return tg
+}
+
+// newTarget makes a target with its policies and without a provider.
+func newTarget(name string, cfg Config, changed func(breaker.Change)) *target {
+	t := &target{name: name, limiter: limit.New(cfg.Limits)}
+	t.line = queue.NewLine(cfg.Queue, t.limiter)
+	guard := cfg.Breaker
+	guard.OnChange = changed
+	t.breaker = breaker.New(name, guard)
+	return t
+}
+
+// labels are the closed sets of metric labels.
+func (c *Client) labels(cfg Config) monitor.Config {
+	m := monitor.Config{Operations: append(c.Operations(), c.byDefault.label)}
+	m.Providers = slices.Sorted(maps.Keys(cfg.Providers))
+	m.Models = slices.Sorted(maps.Keys(cfg.Models))
+	for _, t := range c.targets {
+		m.Targets = append(m.Targets, t.name)
+		if t.model != "" && !slices.Contains(m.Models, t.model) {
+			m.Models = append(m.Models, t.model)
+		}
+	}
+	return m
+}

@@ -1,0 +1,269 @@
+package forebay
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/monitor"
+)
+
+// Response is a whole answer and how it came about.
+type Response struct {
+	llm.Response
+	Meta Meta
+}
+
+// Stream is an answer in pieces. Next is for one goroutine; Close and Meta may be
+// called from others. A Stream must be closed, or read to its end.
+type Stream struct {
+	call  *call
+	src   llm.Stream // nil where the whole answer is in first
+	first llm.Chunk
+	err   error // what Next ended with; nil while it goes on
+
+	mu    sync.Mutex // guards ended and meta; not held while the books are closed
+	ended bool
+	meta  Meta
+}
+
+// Next returns the next chunk, or io.EOF once the answer is complete. Every other
+// error is an *llm.Error; chunks that came before it are not a complete answer.
+func (s *Stream) Next() (llm.Chunk, error) {
+	if s.err != nil {
+		return llm.Chunk{}, s.err
+	}
+	if s.first.Raw != nil {
+		c := s.first
+		s.first = llm.Chunk{}
+		return c, nil
+	}
+	if s.src == nil {
+		s.err = io.EOF
+	} else {
+		var c llm.Chunk
+		if c, s.err = s.src.Next(); s.err == nil {
+			return c, nil
+		}
+	}
+	if !errors.Is(s.err, io.EOF) {
+		s.err = s.call.signed(s.call.blame(s.err))
+	}
+	s.finish(s.err)
+	return llm.Chunk{}, s.err
+}
+
+// Close ends the answer where it stands. It may be called more than once.
+func (s *Stream) Close() error {
+	var err error
+	if s.src != nil {
+		err = s.src.Close()
+	}
+	s.finish(errClosed)
+	return err
+}
+
+// errClosed is how a stream ends that its reader did not read to the end.
+var errClosed = llm.Errorf(llm.CallerCancelled, "the caller closed the answer before its end")
+
+// Meta says how the answer came about; usage and cost are there once it has ended.
+func (s *Stream) Meta() Meta {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.meta
+}
+
+// finish closes the books of the call, once.
+func (s *Stream) finish(err error) {
+	s.mu.Lock()
+	again := s.ended
+	s.ended = true
+	s.mu.Unlock()
+	if again {
+		return
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	meta := s.call.close(err)
+	s.mu.Lock()
+	s.meta = meta
+	s.mu.Unlock()
+}
+
+// do is run for a whole answer.
+func (c *Client) do(ctx context.Context, req *llm.Request, invoke invoker) (*Response, error) {
+	s, err := c.run(ctx, req, invoke)
+	if err != nil {
+		return nil, err
+	}
+	res, err := llm.Collect(s)
+	if err != nil {
+		return nil, &CallError{Meta: s.Meta(), err: llm.AsError(err)}
+	}
+	return &Response{Response: res, Meta: s.Meta()}, nil
+}
+
+// deliver hands the answer of a target to the caller.
+func (k *call) deliver(src llm.Stream) *Stream {
+	k.describe(src)
+	return &Stream{call: k, src: src, meta: k.meta}
+}
+
+// deliverHit hands a cached answer to the caller, in the form that it asks for.
+func (k *call) deliverHit(e *cache.Entry, err error) (*Stream, error) {
+	var body []byte
+	if err == nil {
+		body, err = k.req.Dialect.Reshape(k.req, e.Body, e.Stream)
+	}
+	if err != nil {
+		return nil, k.fail(err)
+	}
+	k.meta.Cache = CacheResult{Status: CacheHit, Age: k.start.Sub(e.Stored), TTL: e.Expires.Sub(k.start)}
+	return k.deliverStored(e, body), nil
+}
+
+// deliverStored hands out body, the form of e that the caller asks for.
+func (k *call) deliverStored(e *cache.Entry, body []byte) *Stream {
+	k.meta.Provider, k.meta.Model = e.Provider, e.Model
+	k.meta.Timing.Total = time.Since(k.start)
+	return &Stream{
+		call: k, meta: k.meta,
+		first: llm.Chunk{Raw: body, Events: 1, Useful: true, Finish: e.Finish, Model: e.Model},
+	}
+}
+
+// degrade answers a call that no target answered: the operation's strategies in
+// order, or the error.
+func (k *call) degrade(cause *llm.Error) (*Stream, error) {
+	if !degradable(cause) || k.client.degrader == nil {
+		return nil, k.fail(cause)
+	}
+	for _, strategy := range k.op.Fallback {
+		s := k.fallBack(strategy, cause)
+		if s == nil {
+			continue
+		}
+		k.client.log.Warn("answered by a fallback", "request_id", k.req.ID, "operation", k.op.label,
+			"fallback", string(strategy), "error_type", string(cause.Kind), "error", cause)
+		return s, nil
+	}
+	return nil, k.fail(cause)
+}
+
+// degradable says that a fallback is better than this error: the target's fault,
+// and not a verdict on the request itself.
+func degradable(e *llm.Error) bool {
+	switch e.Kind {
+	case llm.PolicyBreakerOpen:
+		return true
+	case llm.ProviderRejected, llm.ProviderFiltered:
+		return false
+	}
+	return e.Kind.Domain() == llm.ProviderFault
+}
+
+// fallBack makes the answer of one strategy, or nil where it has none.
+func (k *call) fallBack(strategy degrade.Strategy, cause *llm.Error) *Stream {
+	mark := func() {
+		k.meta.Fallback, k.meta.Degraded = strategy, true
+		k.client.trouble.Store(time.Now().UnixNano())
+		k.client.levels.Observe(k.op.label, true, time.Now())
+		k.meta.Level = k.client.level(k.op, k.model)
+	}
+	switch strategy {
+	case degrade.Cached:
+		if k.stale == nil {
+			return nil
+		}
+		body, err := k.req.Dialect.Reshape(k.req, k.stale.Body, k.stale.Stream)
+		if err != nil {
+			return nil
+		}
+		mark()
+		k.meta.Cache.Age = k.start.Sub(k.stale.Stored)
+		return k.deliverStored(k.stale, body)
+	case degrade.Template:
+		text, ok := k.client.degrader.Text(degrade.Case{
+			Operation: k.req.Operation, Persona: k.req.Persona, SupportID: k.req.ID, RetryAfter: cause.RetryAfter,
+		})
+		if !ok {
+			return nil
+		}
+		body := k.req.Dialect.Compose(k.req, text)
+		if body == nil {
+			return nil // the dialect has no way to say a text here, as for embeddings
+		}
+		mark()
+		k.meta.Timing.Total = time.Since(k.start)
+		return &Stream{call: k, meta: k.meta, first: llm.Chunk{
+			Raw: body, Events: 1, Useful: true, Finish: llm.FinishStop, Text: func() string { return text },
+		}}
+	}
+	return nil
+}
+
+// close ends the call's books and returns what they say.
+func (k *call) close(err error) Meta {
+	kind := llm.KindOf(err)
+	if k.cancel != nil {
+		k.cancel()
+	}
+	if f := k.fetched; f != nil {
+		k.meta.Usage, k.meta.CostMicroUSD, k.meta.Cache.Stored = f.result()
+	} else if !k.fetching.Load() {
+		rec := k.record(outcomeOf(kind, k.meta.Degraded))
+		rec.Provider, rec.Model = k.meta.Provider, k.meta.Model
+		k.client.ledger.Settle(rec)
+	}
+	k.measure(kind)
+	k.client.end()
+	return k.meta
+}
+
+// measure tells the monitor how the call went.
+func (k *call) measure(kind llm.Kind) {
+	t := &k.meta.Timing
+	took := time.Since(k.start)
+	c := monitor.Call{
+		Operation: k.op.label, Model: k.label(), Provider: k.meta.Provider, Priority: k.req.Priority,
+		Outcome: outcomeOf(kind, k.meta.Degraded), ErrorType: kind, Cache: string(k.meta.Cache.Status),
+		Fallback: string(k.meta.Fallback), Stream: k.req.Stream, Attempts: k.meta.Attempts,
+		Duration: took, CacheLookup: t.Cache, QueueWait: t.Queue, Upstream: t.Upstream,
+	}
+	if k.req.Stream && kind == "" {
+		c.FirstToken = t.Total
+	}
+	if t.Total > 0 {
+		c.Overhead = max(t.Total-t.Queue-t.Upstream, 0)
+	}
+	k.client.monitor.Record(&c)
+}
+
+// label is the call's model as a metric label: the configured name, never what a
+// caller made up.
+func (k *call) label() string {
+	if k.model == nil {
+		return ""
+	}
+	return k.model.name
+}
+
+func outcomeOf(kind llm.Kind, degraded bool) monitor.Outcome {
+	switch {
+	case degraded:
+		return monitor.Degraded
+	case kind == "":
+		return monitor.OK
+	case kind == llm.CallerCancelled:
+		return monitor.Cancelled
+	case kind.Domain() == llm.PolicyFault:
+		return monitor.Refused
+	}
+	return monitor.Error
+}
