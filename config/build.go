@@ -1,0 +1,233 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/breaker"
+	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/cost"
+	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/limit"
+	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/provider/openai"
+	"github.com/forebay-ai/forebay/provider/simulated"
+	"github.com/forebay-ai/forebay/queue"
+)
+
+// Forebay makes the configuration of a client, with providers of its own each time
+// it is called. Monitor, ledger, privacy, audit and logger are left to the caller.
+// An error says what a provider refuses that the file's check does not know.
+func (f *File) Forebay() (forebay.Config, error) {
+	v := f.values
+	providers, err := f.providers()
+	if err != nil {
+		return forebay.Config{}, err
+	}
+	cfg := forebay.Config{
+		Providers: providers, Models: f.models(), Operations: map[string]forebay.Operation{},
+		Defaults: f.operation("defaults"),
+		Cache:    f.cacheConfig(), Queue: f.queueConfig(), Breaker: f.breakerConfig(), Retry: f.retry(), Degrade: f.degradeConfig(),
+		Limits: limit.Config{MaxConcurrent: orNone(v.Int("limits", "max_concurrent"))},
+	}
+	cfg.Defaults.Cache.TTL = v.Duration("cache", "ttl")
+	for _, name := range v.Names("operations") {
+		cfg.Operations[name] = f.operation("operations", name)
+	}
+	if cfg.Defaults.Model == "" && len(cfg.Models) == 1 && v.Names("models")[0] != "*" {
+		cfg.Defaults.Model = v.Names("models")[0] // the only one that can be meant
+	}
+	return cfg, nil
+}
+
+// orNone turns a file's 0, which means none or no bound, into what the structs
+// have for that.
+func orNone(n int64) int {
+	if n == 0 {
+		return -1
+	}
+	return int(n)
+}
+
+// orNegative does the same for durations and shares.
+func orNegative[T ~int64 | ~float64](n T) T {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+func (f *File) providers() (map[string]llm.Provider, error) {
+	v := f.values
+	all := map[string]llm.Provider{}
+	var faults []error
+	for _, name := range v.Names("providers") {
+		p, err := f.provider(name)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("config: providers.%s: %w", name, err))
+			continue
+		}
+		all[name] = p
+	}
+	return all, errors.Join(faults...)
+}
+
+func (f *File) provider(name string) (llm.Provider, error) {
+	v := f.values
+	if v.Text("providers", name, "type") == typeSimulated {
+		cfg := simulated.Config{
+			Seed:     uint64(v.Int("providers", name, "seed")),
+			Scale:    v.Float("providers", name, "latency_scale"),
+			Capacity: int(v.Int("providers", name, "capacity")),
+		}
+		for _, text := range v.List("providers", name, "faults") {
+			fault, err := simulated.ParseFault(text)
+			if err != nil {
+				return nil, err
+			}
+			cfg.Faults = append(cfg.Faults, fault)
+		}
+		return simulated.New(cfg)
+	}
+	cfg := openai.Config{
+		Name: name, BaseURL: v.Text("providers", name, "base_url"), APIKey: v.Secret("providers", name, "api_key"),
+		ConnectTimeout:       v.Duration("providers", name, "connect_timeout"),
+		FirstByteTimeout:     orNegative(v.Duration("providers", name, "first_byte_timeout")),
+		IdleTimeout:          orNegative(v.Duration("providers", name, "idle_timeout")),
+		MaxConns:             int(v.Int("providers", name, "max_conns")),
+		ProxyFromEnvironment: v.Bool("providers", name, "proxy"),
+	}
+	for _, header := range v.Names("providers", name, "headers") {
+		if cfg.Headers == nil {
+			cfg.Headers = map[string]llm.Secret{}
+		}
+		cfg.Headers[header] = v.Secret("providers", name, "headers", header)
+	}
+	return openai.New(cfg)
+}
+
+func (f *File) models() map[string]forebay.Model {
+	v := f.values
+	all := map[string]forebay.Model{}
+	for _, name := range v.Names("models") {
+		var m forebay.Model
+		for _, i := range v.Names("models", name, "targets") {
+			at := func(member ...string) []string { return append([]string{"models", name, "targets", i}, member...) }
+			m.Targets = append(m.Targets, forebay.Target{
+				Provider: v.Text(at("provider")...), Model: v.Text(at("model")...), Family: v.Text(at("family")...),
+				Price: cost.Price{
+					Input: v.Int(at("price", "input")...), Output: v.Int(at("price", "output")...),
+					CacheRead: v.Int(at("price", "cache_read")...), CacheWrite: v.Int(at("price", "cache_write")...),
+				},
+			})
+		}
+		all[name] = m
+	}
+	return all
+}
+
+// operation reads an operation, or the defaults.
+func (f *File) operation(path ...string) forebay.Operation {
+	v := f.values
+	at := func(member ...string) []string { return append(slices.Clone(path), member...) }
+	o := forebay.Operation{
+		Model: v.Text(at("model")...), Deadline: v.Duration(at("deadline")...),
+		Prompt: v.Text(at("prompt")...), PromptVersion: v.Text(at("prompt_version")...),
+		Cache: forebay.CachePolicy{Off: v.Bool(at("cache", "off")...), TTL: v.Duration(at("cache", "ttl")...)},
+	}
+	if v.Get(at("cache", "off")...) == nil {
+		o.Cache.Off = v.Bool("defaults", "cache", "off") // the struct cannot tell false from not set
+	}
+	for _, d := range v.List(at("cache", "scope")...) {
+		o.Cache.Scope = append(o.Cache.Scope, cache.Dimension(d))
+	}
+	for _, s := range v.List(at("fallback")...) {
+		o.Fallback = append(o.Fallback, degrade.Strategy(s))
+	}
+	if !v.Bool("degrade", "enabled") {
+		o.Fallback = []degrade.Strategy{degrade.Error}
+	}
+	return o
+}
+
+func (f *File) cacheConfig() cache.Config {
+	v := f.values
+	return cache.Config{
+		Off:           !v.Bool("cache", "enabled"),
+		MemoryBytes:   v.Int("cache", "memory"),
+		MaxEntries:    orNone(v.Int("cache", "max_entries")),
+		MaxEntryBytes: v.Int("cache", "max_entry"),
+		StaleFor:      orNegative(v.Duration("cache", "stale_for")),
+		Jitter:        orNegative(v.Float("cache", "jitter")),
+	}
+}
+
+func (f *File) queueConfig() queue.Config {
+	v := f.values
+	return queue.Config{
+		Off:      !v.Bool("queue", "enabled"),
+		Max:      int(v.Int("queue", "max")),
+		MaxBytes: orNegative(v.Int("queue", "max_bytes")),
+		QueueAt:  int(v.Int("queue", "queue_at")),
+		Warn:     int(v.Int("queue", "warn")),
+		Critical: int(v.Int("queue", "critical")),
+		MaxAge:   v.Duration("queue", "max_age"),
+		Offsets: queue.Offsets{
+			High:   orNegative(v.Duration("queue", "offsets", "high")),
+			Normal: orNegative(v.Duration("queue", "offsets", "normal")),
+			Low:    orNegative(v.Duration("queue", "offsets", "low")),
+		},
+		CriticalReserve: orNegative(v.Float("queue", "critical_reserve")),
+		Floor:           orNegative(v.Float("queue", "floor")),
+	}
+}
+
+func (f *File) breakerConfig() breaker.Config {
+	v := f.values
+	return breaker.Config{
+		Off:         !v.Bool("breaker", "enabled"),
+		Consecutive: orNone(v.Int("breaker", "consecutive")),
+		FailureRate: orNegative(v.Float("breaker", "failure_rate")),
+		Window:      v.Duration("breaker", "window"),
+		MinVolume:   int(v.Int("breaker", "min_volume")),
+		OpenFor:     v.Duration("breaker", "open_for"),
+		MaxOpenFor:  v.Duration("breaker", "max_open_for"),
+		Probes:      int(v.Int("breaker", "probes")),
+		SlowCall:    v.Duration("breaker", "slow_call"),
+		SlowRate:    v.Float("breaker", "slow_rate"),
+	}
+}
+
+func (f *File) retry() forebay.Retry {
+	v := f.values
+	r := forebay.Retry{
+		Max: orNone(v.Int("retry", "max")), Budget: v.Float("retry", "budget"),
+		Base: v.Duration("retry", "base"), Cap: v.Duration("retry", "cap"),
+	}
+	if r.Budget == 0 {
+		r.Max = -1 // no call may be repeated; the struct's zero means the default
+	}
+	return r
+}
+
+func (f *File) degradeConfig() degrade.Config {
+	v := f.values
+	c := degrade.Config{
+		Off: !v.Bool("degrade", "enabled"), Personas: map[string]degrade.Persona{}, Templates: map[string]map[string]string{},
+	}
+	for _, name := range v.Names("personas") {
+		c.Personas[name] = degrade.Persona{
+			Locale: v.Text("personas", name, "locale"), Tone: v.Text("personas", name, "tone"), Templates: f.texts[name],
+		}
+	}
+	for _, operation := range v.Names("templates") {
+		texts := map[string]string{}
+		for _, locale := range v.Names("templates", operation) {
+			texts[emptyForAny(locale)] = v.Text("templates", operation, locale)
+		}
+		c.Templates[emptyForAny(operation)] = texts
+	}
+	return c
+}

@@ -1,0 +1,256 @@
+package config
+
+import (
+	"time"
+
+	"github.com/forebay-ai/forebay/config/internal/settings"
+)
+
+// The largest duration that a key may have unless its row says otherwise: longer
+// ones are units mixed up.
+const day = int64(24 * time.Hour)
+
+const ms = int64(time.Millisecond)
+
+// table is every key there is, in the order of the reference page. Its defaults
+// are the specification's numbers (its environment variables are named beside
+// them) or say where else they come from. Profiles change some of them.
+func table() []*settings.Key {
+	var all []*settings.Key
+	for _, part := range [][]*settings.Key{
+		serverKeys(), providerKeys(), modelKeys(), operationKeys(), personaKeys(),
+		cacheKeys(), queueKeys(), retryKeys(), breakerKeys(), gatewayKeys(), otherKeys(),
+	} {
+		all = append(all, part...)
+	}
+	return all
+}
+
+// One table on purpose: rows read best together.
+func serverKeys() []*settings.Key {
+	return []*settings.Key{
+		{
+			Path: "profile", Kind: settings.Choice, Choices: Profiles(), Initial: "standard", Env: "FOREBAY_PROFILE",
+			Doc: "The set of defaults: standard (a gateway in front of a hosted provider), analysis (batches of analyses on Lambda, with their operations and their persona) or interactive (people who wait for an answer).",
+		},
+		{
+			Path: "listen", Kind: settings.Address, Initial: "127.0.0.1:8080", Env: "FOREBAY_LISTEN",
+			Doc: "Where calls are served. An address that other machines reach needs keys.",
+		},
+		{
+			Path: "control", Kind: settings.Address, Env: "FOREBAY_CONTROL", Example: "127.0.0.1:8081",
+			Doc:   "Where operators' routes are served apart from calls.",
+			Later: &settings.Later{Instead: "Health and metrics are served on listen."},
+		},
+		{
+			Path: "keys[].name", Kind: settings.Text, Example: "web",
+			Doc: "The key's name in logs and accounts: 1 to 64 of A-Z a-z 0-9 . _ -. Required. FOREBAY_KEYS gives keys without a file, and then the file's are not used.",
+		},
+		{
+			Path: "keys[].secret", Kind: settings.Secret, Example: "${WEB_KEY}",
+			Doc: "What the caller sends: 8 to 512 visible ASCII characters. Required. Only an HMAC of it is kept while running.",
+		},
+		{
+			Path: "keys[].tenant", Kind: settings.Text, Initial: "default", Example: "matbakh",
+			Doc: "Whom the calls belong to. Keys of one tenant share cached answers and accounts.",
+		},
+		{
+			Path: "keys[].scopes", Kind: settings.Choices, Choices: scopes(), Initial: "call", Example: "[call, metrics]",
+			Doc: "What the key may be used for: call (models and operations), stored (completions kept by the provider), jobs, metrics, admin.",
+		},
+		{
+			Path: "keys[].bands", Kind: settings.Choices, Choices: bands(), Initial: "low, normal", Example: "[normal, high]",
+			Doc: "The priorities that the caller may ask for.",
+		},
+		{
+			Path: "keys[].expires", Kind: settings.Text, Example: "2030-01-31",
+			Doc: "When the key ends, as a date (its first second in UTC) or in the form of RFC 3339. Without it the key does not end.",
+		},
+	}
+}
+
+// One table on purpose: rows read best together.
+func providerKeys() []*settings.Key {
+	return []*settings.Key{
+		{
+			Path: "providers.*.type", Kind: settings.Choice, Choices: providerTypes(), Example: "openai",
+			Doc: "What the back end speaks: openai (OpenAI, Ollama, vLLM and all else with that protocol) or simulated (made-up answers for trials, labelled as such). Required.",
+		},
+		{
+			Path: "providers.*.base_url", Kind: settings.URL, Example: "https://api.openai.com/v1",
+			Only: typeOpenAI,
+			Doc:  "What the protocol's paths are appended to, version included. Required there.",
+		},
+		{
+			Path: "providers.*.api_key", Kind: settings.Secret, Example: "${OPENAI_API_KEY}",
+			Only: typeOpenAI,
+			Doc:  "Sent as bearer token to the host of base_url, to no other. May be left out.",
+		},
+		{
+			Path: "providers.*.headers.*", Kind: settings.Secret, Example: "${GATEWAY_KEY}",
+			Only: typeOpenAI,
+			Doc:  "Headers sent with every call, such as api-key or OpenAI-Organization. They are treated as secrets.",
+		},
+		{
+			Path: "providers.*.connect_timeout", Kind: settings.Duration, Low: ms, High: day, Initial: "3s",
+			Only: typeOpenAI,
+			Doc:  "Bounds the TCP connection, and again the TLS handshake. 3 s is the time of a SYN and its first repetition, unanswered.",
+		},
+		{
+			Path: "providers.*.first_byte_timeout", Kind: settings.Duration, Low: 0, High: day, Initial: "120s",
+			Only: typeOpenAI,
+			Doc:  "Bounds the time to the head of an answer. 0 means no bound but the deadline.",
+		},
+		{
+			Path: "providers.*.idle_timeout", Kind: settings.Duration, Low: 0, High: day, Initial: "30s",
+			Only: typeOpenAI,
+			Doc:  "Bounds silence within an answer. 0 means no bound but the deadline.",
+		},
+		{
+			Path: "providers.*.max_conns", Kind: settings.Int, Low: 0, High: 1_000_000, Initial: "0",
+			Only: typeOpenAI,
+			Doc:  "Bounds the connections. 0 means that limits.max_concurrent alone does.",
+		},
+		{
+			Path: "providers.*.proxy", Kind: settings.Bool, Initial: "false",
+			Only: typeOpenAI,
+			Doc:  "Honours HTTPS_PROXY and its like.",
+		},
+		{
+			Path: "providers.*.latency_scale", Kind: settings.Number, Low: 0, High: 1000, Initial: "1",
+			Only: typeSimulated,
+			Doc:  "Multiplies the drawn latencies. 0 answers at once.",
+		},
+		{
+			Path: "providers.*.capacity", Kind: settings.Int, Low: 0, High: 1_000_000, Initial: "0",
+			Only: typeSimulated,
+			Doc:  "Calls at once; those over it get 429. 0 means no bound.",
+		},
+		{
+			Path: "providers.*.seed", Kind: settings.Int, Low: 0, Initial: "0",
+			Only: typeSimulated,
+			Doc:  "Another seed gives other answers, latencies and faults.",
+		},
+		{
+			Path: "providers.*.faults", Kind: settings.Choices, Example: `["status=503,share=0.5,from=2s,to=10s"]`,
+			Only: typeSimulated,
+			Doc:  "What goes wrong, when, and for which share of the calls.",
+		},
+	}
+}
+
+func modelKeys() []*settings.Key {
+	price := func(name, what string) *settings.Key {
+		return &settings.Key{
+			Path: "models.*.targets[].price." + name, Kind: settings.Dollars, Initial: "0", Example: "0.25",
+			Doc: "Dollars for a million " + what + ".",
+		}
+	}
+	return []*settings.Key{
+		{
+			Path: "models.*.targets[].provider", Kind: settings.Text, Example: "openai",
+			Doc: "A name under providers. Required. Targets are tried in the order of the list; the model named * stands for every model that is not named.",
+		},
+		{
+			Path: "models.*.targets[].model", Kind: settings.Text, Example: "gpt-4.1-mini",
+			Doc: "The provider's own name of the model. Without it, the name that the caller asked for.",
+		},
+		{
+			Path: "models.*.targets[].family", Kind: settings.Text, Example: "llama3",
+			Doc: "Targets of one family and model give answers that are interchangeable: they share cache entries. Without it, the provider's name.",
+		},
+		price("input", "input tokens"),
+		price("output", "output tokens"),
+		price("cache_read", "input tokens read from the provider's prompt cache"),
+		price("cache_write", "input tokens written to the provider's prompt cache"),
+	}
+}
+
+// callKeys are the settings that operations have and defaults too.
+func callKeys(under string) []*settings.Key {
+	return []*settings.Key{
+		{
+			Path: under + ".model", Kind: settings.Text, Example: "haiku",
+			Doc: "The model of calls that name none: a name under models.",
+		},
+		{
+			Path: under + ".deadline", Kind: settings.Duration, Low: ms, High: day, Example: "45s",
+			Doc: "Bounds the whole call: waiting, attempts and fallbacks.",
+		},
+		{
+			Path: under + ".fallback", Kind: settings.Choices, Choices: fallbacks(), Example: "[cached, template, error]",
+			Doc: "What is tried, in order, when every target failed: cached (an answer that is no longer fresh), template (a prepared text), simplified (no effect in this version), error.",
+		},
+		{
+			Path: under + ".cache.off", Kind: settings.Bool, Example: "true",
+			Doc: "Keeps answers out of the cache.",
+		},
+		{
+			Path: under + ".cache.scope", Kind: settings.Choices, Choices: dimensions(), Example: "[tenant, user, persona]",
+			Doc: "Who shares answers. The tenant is always part of it, unless shared stands alone: then everybody shares.",
+		},
+	}
+}
+
+// One table on purpose: rows read best together.
+func operationKeys() []*settings.Key {
+	d := callKeys("defaults")
+	d[0].Env = "FOREBAY_MODEL"
+	d[1].Initial, d[1].Env, d[1].Unit = "45s", "DEFAULT_TIMEOUT_MS", "ms"
+	d[2].Initial = "error"
+	d[3].Initial = "false"
+	d[4].Initial = "tenant, user, persona"
+	o := callKeys("operations.*")
+	for _, k := range o {
+		k.Doc += " Without it, that of defaults."
+	}
+	return append(append(d, o...), []*settings.Key{
+		{
+			Path: "operations.*.cache.ttl", Kind: settings.Duration, Low: int64(time.Second), High: 365 * day, Example: "24h",
+			Doc: "How long answers of this operation are fresh. Without it, cache.ttl.",
+		},
+		{
+			Path: "operations.*.cache.stale_if_error", Kind: settings.Text, Example: "0s",
+			Doc:   "How long answers of this operation may be used after they expired.",
+			Later: &settings.Later{Inert: []string{"off", "0", "0s"}, Refuse: true, Instead: "Use cache.stale_for, which holds for all operations, and put cached first in fallback."},
+		},
+		{
+			Path: "operations.*.prompt", Kind: settings.Text, Example: "You rate websites.",
+			Doc: "The system prompt of POST /v1/operations/NAME.",
+		},
+		{
+			Path: "operations.*.prompt_version", Kind: settings.Text, Example: "2",
+			Doc: "Part of the cache key: a new version gets new answers.",
+		},
+		{
+			Path: "operations.*.privacy", Kind: settings.Choice, Choices: []string{"off", "detect", "redact", "block"}, Initial: "off",
+			Doc:   "What is done about personal data.",
+			Later: &settings.Later{Inert: []string{"off"}, Refuse: true, Instead: "Requests are not inspected; remove personal data before the call."},
+		},
+	}...)
+}
+
+func personaKeys() []*settings.Key {
+	return []*settings.Key{
+		{
+			Path: "personas.*.locale", Kind: settings.Text, Example: "de-DE",
+			Doc: "The language of prepared texts for this persona.",
+		},
+		{
+			Path: "personas.*.tone", Kind: settings.Text, Example: "factual, brief",
+			Doc: "How texts address the persona; a note for their authors.",
+		},
+		{
+			Path: "personas.*.templates", Kind: settings.Text, Example: "templates/profi",
+			Doc: "A directory of prepared texts, relative to the file: OPERATION.txt, and default.txt for all other operations.",
+		},
+		{
+			Path: "templates.*.*", Kind: settings.Text, Example: "Please try again later. Support id: {{support_id}}",
+			Doc: "Prepared texts by operation and locale, each of which may be default. They may use {{operation}}, {{persona}}, {{support_id}} and {{retry_after}}.",
+		},
+		{
+			Path: "degrade.enabled", Kind: settings.Bool, Initial: "true", Env: "ENABLE_GRACEFUL_DEGRADATION",
+			Doc: "Whether fallbacks are used at all. Without them a call that every target failed is an error.",
+		},
+	}
+}

@@ -1,0 +1,303 @@
+package config
+
+import (
+	"time"
+
+	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/config/internal/settings"
+	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// One table on purpose: rows read best together.
+func cacheKeys() []*settings.Key {
+	return []*settings.Key{
+		{
+			Path: "cache.enabled", Kind: settings.Bool, Initial: "true", Env: "ENABLE_RESPONSE_CACHING",
+			Doc: "Whether answers are kept.",
+		},
+		{
+			Path: "cache.ttl", Kind: settings.Duration, Low: int64(time.Second), High: 365 * day, Initial: "24h", Env: "CACHE_DEFAULT_TTL_HOURS", Unit: "h",
+			Doc: "How long answers are fresh.",
+		},
+		{
+			Path: "cache.memory", Kind: settings.Size, Low: 64 << 10, High: 1 << 40, Initial: "256MiB",
+			Doc: "Bounds the memory of all entries together.",
+		},
+		{
+			Path: "cache.max_entries", Kind: settings.Int, Low: 0, High: 1_000_000_000, Initial: "10000", Env: "MAX_CACHE_SIZE",
+			Doc: "Bounds the number of entries. 0 means that cache.memory alone does.",
+		},
+		{
+			Path: "cache.max_entry", Kind: settings.Size, Low: 1, High: 1 << 30, Initial: "4MiB",
+			Doc: "The largest answer that is kept. Where it is not set, at most an eighth of cache.memory.",
+		},
+		{
+			Path: "cache.stale_for", Kind: settings.Duration, Low: 0, High: 365 * day, Initial: "24h",
+			Doc: "How long an entry is kept after it expired, for the fallback cached.",
+		},
+		{
+			Path: "cache.jitter", Kind: settings.Ratio, Initial: "10%",
+			Doc: "Spreads lifetimes by this share, so that entries stored together do not expire together. At most 50%.",
+		},
+		{
+			Path: "cache.compression", Kind: settings.Text, Env: "ENABLE_CACHE_COMPRESSION", Example: "true",
+			Doc:   "Compression of entries.",
+			Later: &settings.Later{Inert: []string{"false", "off"}, Instead: "Entries are kept as they are."},
+		},
+		{
+			Path: "cache.similar", Kind: settings.Text, Initial: "off",
+			Doc:   "Answers to similar requests as a fallback.",
+			Later: &settings.Later{Inert: []string{"off", "false"}, Refuse: true, Instead: "Only answers to the same request are used."},
+		},
+	}
+}
+
+// One table on purpose: rows read best together.
+func queueKeys() []*settings.Key {
+	offset := func(band, initial string) *settings.Key {
+		return &settings.Key{
+			Path: "queue.offsets." + band, Kind: settings.Duration, Low: 0, High: day, Initial: initial,
+			Doc: "How much longer than a critical request one of band " + band + " waits before it is its equal.",
+		}
+	}
+	return []*settings.Key{
+		{
+			Path: "queue.enabled", Kind: settings.Bool, Initial: "true", Env: "ENABLE_REQUEST_QUEUING",
+			Doc: "Whether calls wait when the target is busy. Otherwise they are refused at once.",
+		},
+		{
+			Path: "queue.max", Kind: settings.Int, Low: 1, High: 10_000_000, Initial: "500", Env: "MAX_QUEUE_SIZE",
+			Doc: "How many calls wait for one target at most.",
+		},
+		{
+			Path: "queue.max_bytes", Kind: settings.Size, Low: 0, High: 1 << 40, Initial: "64MiB",
+			Doc: "Bounds the bodies of the calls that wait for one target. 0B means no bound.",
+		},
+		{
+			Path: "queue.queue_at", Kind: settings.Int, Low: 0, High: 10_000_000, Initial: "0",
+			Doc: "Calls in progress from which all but critical ones wait although there is room. 0 means that calls wait when there is none.",
+		},
+		{
+			Path: "queue.warn", Kind: settings.Int, Low: 1, High: 10_000_000, Initial: "50", Env: "QUEUE_THRESHOLD",
+			Doc: "Waiting calls from which health is degraded. Where it is not set, at most queue.critical.",
+		},
+		{
+			Path: "queue.critical", Kind: settings.Int, Low: 1, High: 10_000_000, Initial: "100",
+			Doc: "Waiting calls from which pressure is critical. Where it is not set, at most queue.max.",
+		},
+		{
+			Path: "queue.max_age", Kind: settings.Duration, Low: ms, High: day, Initial: "60s",
+			Doc: "How long a call waits at most, whatever its deadline.",
+		},
+		offset("high", "5s"),
+		offset("normal", "15s"),
+		offset("low", "60s"),
+		{
+			Path: "queue.critical_reserve", Kind: settings.Ratio, Initial: "80%",
+			Doc: "The share of freed slots that goes to waiting critical calls at least.",
+		},
+		{
+			Path: "queue.floor", Kind: settings.Ratio, Initial: "5%",
+			Doc: "The share of freed slots that each other band is sure of while it waits. At most 33%.",
+		},
+		{
+			Path: "limits.max_concurrent", Kind: settings.Int, Low: 0, High: 1_000_000, Initial: "256", Env: "MAX_CONCURRENT_REQUESTS",
+			Doc: "Calls in progress to one target. 0 means no bound. 256 suits a hosted provider, whose own limits are in the hundreds.",
+		},
+		{
+			Path: "limits.adaptive", Kind: settings.Bool, Initial: "false",
+			Doc:   "Adapts the bound to what the target takes.",
+			Later: &settings.Later{Inert: []string{"false"}, Instead: "limits.max_concurrent is the bound at all times."},
+		},
+	}
+}
+
+func retryKeys() []*settings.Key {
+	return []*settings.Key{
+		{
+			Path: "retry.max", Kind: settings.Int, Low: 0, High: 20, Initial: "3", Env: "MAX_RETRIES",
+			Doc: "Attempts at one target after the first.",
+		},
+		{
+			Path: "retry.budget", Kind: settings.Ratio, Initial: "10%",
+			Doc: "The share of calls that may be repeated, over all calls of a target. 0% means none. A tenth is the Google SRE book's.",
+		},
+		{
+			Path: "retry.base", Kind: settings.Duration, Low: ms, High: day, Initial: "100ms",
+			Doc: "The first wait between attempts. It doubles with each, and is drawn from zero to that.",
+		},
+		{
+			Path: "retry.cap", Kind: settings.Duration, Low: ms, High: day, Initial: "5s",
+			Doc: "Bounds each wait. Where it is not set, at least retry.base.",
+		},
+	}
+}
+
+// One table on purpose: rows read best together.
+func breakerKeys() []*settings.Key {
+	return []*settings.Key{
+		{
+			Path: "breaker.enabled", Kind: settings.Bool, Initial: "true",
+			Doc: "Whether failures open a target's breaker.",
+		},
+		{
+			Path: "breaker.consecutive", Kind: settings.Int, Low: 0, High: 1_000_000, Initial: "5", Env: "CIRCUIT_BREAKER_THRESHOLD",
+			Doc: "Failures in a row that open it. 0 means that they do not.",
+		},
+		{
+			Path: "breaker.failure_rate", Kind: settings.Ratio, Initial: "10%", Env: "MAX_FAILURE_RATE",
+			Doc: "The share of failures within the window that opens it. 0% means that no share does.",
+		},
+		{
+			Path: "breaker.window", Kind: settings.Duration, Low: int64(time.Second), High: day, Initial: "5m", Env: "FAILURE_WINDOW_MS", Unit: "ms",
+			Doc: "How far back shares look.",
+		},
+		{
+			Path: "breaker.min_volume", Kind: settings.Int, Low: 1, High: 1_000_000, Initial: "20",
+			Doc: "Calls within the window below which no share opens it.",
+		},
+		{
+			Path: "breaker.open_for", Kind: settings.Duration, Low: ms, High: day, Initial: "30s",
+			Doc: "How long it stays open the first time. Each reopening doubles that.",
+		},
+		{
+			Path: "breaker.max_open_for", Kind: settings.Duration, Low: ms, High: day, Initial: "5m",
+			Doc: "Bounds how long it stays open. Where it is not set, at least breaker.open_for.",
+		},
+		{
+			Path: "breaker.probes", Kind: settings.Int, Low: 1, High: 10_000, Initial: "3",
+			Doc: "Calls that pass at once while it is half-open, and that have to succeed before it closes.",
+		},
+		{
+			Path: "breaker.slow_call", Kind: settings.Duration, Low: 0, High: day, Initial: "0s",
+			Doc: "The duration from which a call counts as slow. 0 means that none does.",
+		},
+		{
+			Path: "breaker.slow_rate", Kind: settings.Ratio, Initial: "50%",
+			Doc: "The share of slow calls within the window that opens it.",
+		},
+	}
+}
+
+// One table on purpose: rows read best together.
+func gatewayKeys() []*settings.Key {
+	return []*settings.Key{
+		{
+			Path: "gateway.max_body", Kind: settings.Size, Low: 1 << 10, High: 1 << 30, Initial: "10MiB",
+			Doc: "Bounds the body of a request.",
+		},
+		{
+			Path: "gateway.max_header", Kind: settings.Size, Low: 1 << 10, High: 16 << 20, Initial: "32KiB",
+			Doc: "Bounds request line and headers. 4 KiB are granted on top.",
+		},
+		{
+			Path: "gateway.header_timeout", Kind: settings.Duration, Low: ms, High: day, Initial: "5s",
+			Doc: "Bounds the time for request line and headers.",
+		},
+		{
+			Path: "gateway.idle_timeout", Kind: settings.Duration, Low: ms, High: day, Initial: "60s",
+			Doc: "How long a connection waits for its next request.",
+		},
+		{
+			Path: "gateway.body_timeout", Kind: settings.Duration, Low: ms, High: day, Initial: "10s",
+			Doc: "How long a body may take before gateway.body_rate counts.",
+		},
+		{
+			Path: "gateway.body_rate", Kind: settings.Size, Low: 1, High: 1 << 30, Initial: "1KiB",
+			Doc: "What a body has to bring each second, on average, after that.",
+		},
+		{
+			Path: "gateway.write_timeout", Kind: settings.Duration, Low: ms, High: day, Initial: "10s",
+			Doc: "Bounds each write to a client: one that stops reading is cut.",
+		},
+		{
+			Path: "gateway.public_metrics", Kind: settings.Bool, Initial: "false",
+			Doc: "Serves /metrics without a key.",
+		},
+	}
+}
+
+// One table on purpose: rows read best together.
+func otherKeys() []*settings.Key {
+	return []*settings.Key{
+		{
+			Path: "monitor.enabled", Kind: settings.Bool, Initial: "true", Env: "ENABLE_PERFORMANCE_MONITORING",
+			Doc:   "Measurement of calls.",
+			Later: &settings.Later{Inert: []string{"true"}, Instead: "Calls are always measured."},
+		},
+		{
+			Path: "monitor.response_time", Kind: settings.Duration, Low: ms, High: day, Initial: "30s", Env: "MAX_RESPONSE_TIME_MS", Unit: "ms",
+			Doc:   "The response time to keep, for alarms.",
+			Later: &settings.Later{Instead: "There are no alarms; the histogram of response times is at /metrics."},
+		},
+		{
+			Path: "log.level", Kind: settings.Choice, Choices: []string{"debug", "info", "warn", "error"}, Initial: "info", Env: "FOREBAY_LOG_LEVEL",
+			Doc: "The least important lines that are logged.",
+		},
+		{
+			Path: "log.format", Kind: settings.Choice, Choices: []string{"text", "json"}, Initial: "text", Env: "FOREBAY_LOG_FORMAT",
+			Doc: "How lines are written.",
+		},
+		{
+			Path: "log.requests", Kind: settings.Bool, Initial: "false", Env: "FOREBAY_LOG_REQUESTS",
+			Doc: "Logs a line for each request at level info. Prompts and answers are never logged.",
+		},
+		{
+			Path: "store.dir", Kind: settings.Text, Example: "./forebay-data",
+			Doc:   "A directory for what has to last.",
+			Later: &settings.Later{Instead: "Everything is kept in memory and lost at the end."},
+		},
+		awsKey("store.dynamodb.queue", "BEDROCK_QUEUE_TABLE", "The DynamoDB table of the queue."),
+		awsKey("store.dynamodb.cache", "BEDROCK_CACHE_TABLE", "The DynamoDB table of the cache."),
+		awsKey("store.dynamodb.ledger", "", "The DynamoDB table of costs."),
+		awsKey("store.dynamodb.control", "", "The DynamoDB table of alarms and scaling."),
+		{
+			Path: "alarms.topic", Kind: settings.Text, Env: "BEDROCK_ALERT_TOPIC_ARN", Example: "arn:aws:sns:eu-central-1:123456789012:alerts",
+			Doc:   "The SNS topic that alarms go to.",
+			Later: &settings.Later{Refuse: true, Instead: "There are no alarms; the numbers are at /metrics."},
+		},
+	}
+}
+
+// awsKey is a table of a store that is not there yet. A file that asks for it is
+// refused; the variable, which deployments set for every program alike, is taken
+// with a warning.
+func awsKey(path, env, doc string) *settings.Key {
+	return &settings.Key{
+		Path: path, Kind: settings.Text, Env: env, Example: "forebay-table", Doc: doc,
+		Later: &settings.Later{Refuse: true, Instead: "Everything is kept in memory and lost at the end."},
+	}
+}
+
+// providerTypes are what providers.*.type may say. Those of later versions are
+// known, so that the message about them is not "did you mean".
+func providerTypes() []string { return []string{typeOpenAI, typeSimulated, "anthropic", "bedrock"} }
+
+const (
+	typeOpenAI    = "openai"
+	typeSimulated = "simulated"
+)
+
+// scopes are those of the gateway's keys.
+func scopes() []string { return []string{"call", "stored", "jobs", "metrics", "admin"} }
+
+func bands() []string {
+	var names []string
+	for _, p := range llm.Priorities {
+		names = append(names, p.String())
+	}
+	return names
+}
+
+func fallbacks() []string {
+	var names []string
+	for _, s := range degrade.Strategies() {
+		names = append(names, string(s))
+	}
+	return names
+}
+
+func dimensions() []string {
+	return []string{string(cache.Tenant), string(cache.User), string(cache.Persona), string(cache.Shared)}
+}
