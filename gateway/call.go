@@ -1,0 +1,195 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/dialect/openai"
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// request makes the llm.Request of a visit, without what stands in its body.
+func (x *visit) request(c *controls) (*llm.Request, error) {
+	priority := x.grant.band
+	if c.hasPriority {
+		if err := x.grant.mayAsk(c.priority); err != nil {
+			return nil, err
+		}
+		priority = c.priority
+	}
+	return &llm.Request{
+		ID: x.id, Tenant: x.grant.tenant, User: c.user, Key: x.grant.name,
+		Operation: c.operation, Persona: c.persona, Priority: priority,
+		Arrived: x.start, Timeout: c.timeout, Cache: c.cache,
+		Dialect: openai.Dialect{}, TraceParent: x.trace,
+	}, nil
+}
+
+// mayAsk refuses a band that the key does not grant. A silent demotion would look
+// like a slow gateway.
+func (g *grant) mayAsk(p llm.Priority) error {
+	if g.bands[p.Index()] {
+		return nil
+	}
+	return &llm.Error{
+		Kind: llm.CallerForbidden, Param: "x-forebay-priority",
+		Message: fmt.Sprintf("the key %q does not grant the priority %s", g.name, p),
+		Limit:   "keys." + g.name + ".bands", Value: g.bandNames(),
+		Fix: "Ask for one of " + g.bandNames() + ", or have the key's bands extended.",
+	}
+}
+
+// chat serves POST /v1/chat/completions.
+func (g *Gateway) chat(x *visit) error {
+	return g.complete(x, llm.Chat, openai.ParseChat)
+}
+
+// embeddings serves POST /v1/embeddings.
+func (g *Gateway) embeddings(x *visit) error {
+	return g.complete(x, llm.Embeddings, openai.ParseEmbeddings)
+}
+
+func (g *Gateway) complete(x *visit, endpoint llm.Endpoint, parse func([]byte) (openai.Head, error)) error {
+	c, err := readControls(x.r.Header)
+	if err != nil {
+		return err
+	}
+	req, err := x.request(&c)
+	if err != nil {
+		return err
+	}
+	body, err := x.readJSON()
+	if err != nil {
+		return err
+	}
+	head, err := parse(body)
+	if err != nil {
+		return err
+	}
+	if err := checkModel(head.Model); err != nil {
+		return err
+	}
+	req.Endpoint, req.Body, req.Model, req.Stream = endpoint, body, head.Model, head.Stream
+	req.Cache = merge(req.Cache, head.Cache)
+	if req.User == "" {
+		req.User = bounded(head.User)
+	}
+	if head.Stream {
+		return g.stream(x, req, c.noFallback)
+	}
+	return g.whole(x, req, c.noFallback)
+}
+
+func checkModel(name string) error {
+	if len(name) <= maxName {
+		return nil
+	}
+	return &llm.Error{
+		Kind: llm.CallerUnknownModel, Param: "model", Message: fmt.Sprintf("the model's name has %d bytes", len(name)),
+		Limit: "model", Value: fmt.Sprintf("%d bytes", maxName), Fix: "GET /v1/models lists what may be asked for.",
+	}
+}
+
+// merge joins what header and body say about the cache: each may restrict it,
+// and for a time or a namespace the header counts.
+func merge(header, body llm.CacheDirectives) llm.CacheDirectives {
+	return llm.CacheDirectives{
+		NoRead:       header.NoRead || body.NoRead,
+		NoWrite:      header.NoWrite || body.NoWrite,
+		OnlyIfCached: header.OnlyIfCached || body.OnlyIfCached,
+		MaxAge:       orDefault(header.MaxAge, body.MaxAge),
+		TTL:          orDefault(header.TTL, body.TTL),
+		Namespace:    orDefault(header.Namespace, body.Namespace),
+	}
+}
+
+// bounded is a user of the body as our own name for him. One that is longer than
+// a name may be, or that does not print, is valid for the provider, so it is not
+// refused: its hash stands for it.
+func bounded(user string) string {
+	if user == "" || nameFault(user) == "" {
+		return user
+	}
+	sum := sha256.Sum256([]byte(user))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// whole answers with a whole body.
+func (g *Gateway) whole(x *visit, req *llm.Request, noFallback bool) error {
+	res, err := g.caller.Do(x.r.Context(), req)
+	if err != nil {
+		return err
+	}
+	x.meta, x.called, x.costKnown = res.Meta, true, true
+	if noFallback && res.Meta.Fallback != "" {
+		return x.fallbackDenied()
+	}
+	return x.answer(http.StatusOK, jsonType, res.Body)
+}
+
+// fallbackDenied is the error for callers who would rather have one than a
+// fallback answer.
+func (x *visit) fallbackDenied() error {
+	fallback := x.meta.Fallback
+	x.meta.Fallback, x.meta.Degraded = degrade.Error, false
+	return &llm.Error{
+		Kind: llm.ProviderError, Message: fmt.Sprintf("every target failed, and the request denies the fallback %q", fallback),
+		Param: "x-forebay-fallback", Fix: "Send the request again later, or send x-forebay-fallback: allow.",
+	}
+}
+
+// stream answers in pieces, each written as it came and flushed at once. Until the
+// first piece is there a failure still is an answer with a status; after that it
+// is an error event and a broken connection, because after a clean end every SDK
+// takes half an answer for a whole one.
+func (g *Gateway) stream(x *visit, req *llm.Request, noFallback bool) error {
+	s, err := g.caller.Stream(x.r.Context(), req)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	x.meta, x.called = s.Meta(), true
+	if noFallback && x.meta.Fallback != "" {
+		return x.fallbackDenied()
+	}
+	chunk, err := s.Next()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	x.set("Cache-Control", "no-cache")
+	x.set("X-Accel-Buffering", "no") // nginx in front must not gather events
+	x.head(http.StatusOK, eventsType)
+	flusher, _ := x.w.(http.Flusher)
+	for err == nil {
+		if !x.write(chunk.Raw) {
+			return nil
+		}
+		if flusher != nil {
+			flusher.Flush()
+		}
+		chunk, err = s.Next()
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return x.breakOff(err, flusher)
+}
+
+// breakOff tells the reader of a stream that it failed, as far as he is there.
+func (x *visit) breakOff(err error, flusher http.Flusher) error {
+	if x.r.Context().Err() == nil {
+		e := *llm.AsError(err)
+		if e.SupportID == "" {
+			e.SupportID = x.id
+		}
+		if x.write(openai.ErrorEvent(&e)) && flusher != nil {
+			flusher.Flush()
+		}
+	}
+	return err // fail sees that the answer has begun, and breaks the connection
+}

@@ -1,0 +1,115 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/forebay-ai/forebay"
+)
+
+// The defaults of Config. The times are those that reliability guides for Go
+// servers give: long enough for a poor line, short enough that a hostile client
+// gives its connection up.
+const (
+	defaultMaxBody       = 10 << 20
+	defaultMaxHeader     = 32 << 10
+	defaultHeaderTimeout = 5 * time.Second
+	defaultIdleTimeout   = 60 * time.Second
+	defaultBodyTimeout   = 10 * time.Second
+	defaultBodyRate      = 1 << 10
+	defaultWriteTimeout  = 10 * time.Second
+)
+
+// Config is what a Gateway needs. Zero values mean the defaults that each field
+// states; New reports every fault at once.
+type Config struct {
+	// Client answers the calls. Required.
+	Client *forebay.Client
+	// Keys are those who may call. At least one, unless Open is set.
+	Keys []Key
+	// Open serves callers without a key. They belong to the tenant "default", may
+	// use every band, and have the scopes call and metrics. Listen then refuses
+	// addresses that are not loopback, and requests that a web page of another
+	// origin makes are refused. It cannot be combined with Keys.
+	Open bool
+	// MaxBody bounds the body of a request in bytes. Zero means 10 MiB, which is
+	// about 2.5 million tokens of text.
+	MaxBody int64
+	// MaxHeader bounds request line and headers in bytes; net/http grants 4 KiB on
+	// top. Zero means 32 KiB.
+	MaxHeader int
+	// HeaderTimeout bounds the time for request line and headers. Zero means 5 s.
+	HeaderTimeout time.Duration
+	// IdleTimeout bounds how long a connection waits for its next request. Zero
+	// means 60 s.
+	IdleTimeout time.Duration
+	// BodyTimeout is how long a body may take before BodyRate counts. Zero means 10 s.
+	BodyTimeout time.Duration
+	// BodyRate is the rate in bytes a second that a body has to keep up on average
+	// once BodyTimeout is over. Zero means 1024.
+	BodyRate int
+	// WriteTimeout bounds each write to a client: one that stops reading for so
+	// long is cut, and its call cancelled. Writes are cut into pieces of 64 KiB
+	// for that. Zero means 10 s. It works on connections of Listen and
+	// WrapListener.
+	WriteTimeout time.Duration
+	// PublicMetrics serves /metrics without a key.
+	PublicMetrics bool
+	// Logger gets one line for each request, and faults of the gateway's own.
+	// Bodies, query strings and secrets are never in it. Nil means no log.
+	Logger *slog.Logger
+	// LogRequests raises the line for each request from level Debug to Info.
+	LogRequests bool
+	// Version is what GET / says the version is; may be empty.
+	Version string
+}
+
+// withDefaults fills what is zero.
+func (c Config) withDefaults() Config {
+	c.MaxBody = orDefault(c.MaxBody, defaultMaxBody)
+	c.MaxHeader = orDefault(c.MaxHeader, defaultMaxHeader)
+	c.HeaderTimeout = orDefault(c.HeaderTimeout, defaultHeaderTimeout)
+	c.IdleTimeout = orDefault(c.IdleTimeout, defaultIdleTimeout)
+	c.BodyTimeout = orDefault(c.BodyTimeout, defaultBodyTimeout)
+	c.BodyRate = orDefault(c.BodyRate, defaultBodyRate)
+	c.WriteTimeout = orDefault(c.WriteTimeout, defaultWriteTimeout)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func orDefault[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}
+
+// validate lists every fault of the numbers and of how keys and Open go together;
+// the keys themselves are checked where the ring is made.
+func (c *Config) validate() error {
+	var faults []error
+	positive := func(name string, ok bool) {
+		if !ok {
+			faults = append(faults, fmt.Errorf("gateway: %s is negative: leave it at zero for the default, or give a positive value", name))
+		}
+	}
+	positive("MaxBody", c.MaxBody > 0)
+	positive("MaxHeader", c.MaxHeader > 0)
+	positive("HeaderTimeout", c.HeaderTimeout > 0)
+	positive("IdleTimeout", c.IdleTimeout > 0)
+	positive("BodyTimeout", c.BodyTimeout > 0)
+	positive("BodyRate", c.BodyRate > 0)
+	positive("WriteTimeout", c.WriteTimeout > 0)
+	switch {
+	case c.Open && len(c.Keys) > 0:
+		faults = append(faults, errors.New("gateway: Open and Keys exclude each other: with keys, every caller needs one"))
+	case !c.Open && len(c.Keys) == 0:
+		faults = append(faults, errors.New("gateway: no keys: give at least one, or set Open to serve callers on this machine without"))
+	}
+	return errors.Join(faults...)
+}

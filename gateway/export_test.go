@@ -1,0 +1,62 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// Answer is what a scripted back end streams.
+type Answer = answer
+
+// Parts is a back end for tests, in place of a forebay.Client.
+type Parts struct {
+	Caller    caller
+	Catalog   catalog
+	Condition condition
+	Metrics   http.Handler
+}
+
+// NewWith makes a Gateway over parts.
+func NewWith(cfg Config, parts Parts) (*Gateway, error) {
+	g, err := build(cfg)
+	if err != nil {
+		return nil, err
+	}
+	g.caller, g.catalog, g.condition, g.metrics = parts.Caller, parts.Catalog, parts.Condition, parts.Metrics
+	return g, nil
+}
+
+// ReadControls is readControls, for fuzzing.
+func ReadControls(h http.Header) error {
+	_, err := readControls(h)
+	return err
+}
+
+// ReadOperation is readOperation, for fuzzing. It returns the chat that the body
+// asks for.
+func ReadOperation(body []byte) ([]byte, error) {
+	op, err := readOperation(body, &controls{})
+	if err != nil {
+		return nil, err
+	}
+	return chatBody(op.model, "Be brief.", op.payload), nil
+}
+
+// TraceParent is traceParent.
+func TraceParent(inbound string) string { return traceParent(inbound) }
+
+// Dollars is dollars.
+func Dollars(micro int64) string { return dollars(micro) }
+
+// ShouldRetry is shouldRetry.
+func ShouldRetry(e *llm.Error) bool { return shouldRetry(e) }
+
+// Advised says whether kind stands in the table of advice.
+func Advised(kind llm.Kind) bool {
+	_, ok := advice[kind]
+	return ok
+}
+
+// IsRefusal is isRefusal.
+func IsRefusal(b []byte) bool { return isRefusal(b) }

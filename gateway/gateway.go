@@ -1,0 +1,190 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// Gateway serves a forebay.Client over HTTP. Make it with New; it never changes
+// and may be used concurrently. It starts no goroutine.
+type Gateway struct {
+	cfg       Config
+	caller    caller
+	catalog   catalog
+	condition condition
+	metrics   http.Handler // nil where there are none
+	ring      *ring        // nil where the gateway is open
+	anyone    *grant       // of every caller where the gateway is open; else nil
+	table     *table
+	log       *slog.Logger
+}
+
+// New checks cfg and makes a Gateway. It reports every fault at once and starts
+// nothing.
+func New(cfg Config) (*Gateway, error) {
+	g, err := build(cfg)
+	if cfg.Client == nil {
+		err = errors.Join(errors.New("gateway: Client is missing"), err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	g.caller, g.catalog, g.condition = library{cfg.Client}, cfg.Client, cfg.Client
+	g.metrics = cfg.Client.Monitor().Handler()
+	return g, nil
+}
+
+// build makes a Gateway that has no client yet.
+func build(cfg Config) (*Gateway, error) {
+	cfg = cfg.withDefaults()
+	g := &Gateway{cfg: cfg, table: newTable(routes()), log: cfg.Logger}
+	ring, err := newRing(cfg.Keys)
+	if err = errors.Join(cfg.validate(), err); err != nil {
+		return nil, err
+	}
+	if cfg.Open {
+		g.anyone = anonymous()
+	} else {
+		g.ring = ring
+	}
+	g.cfg.Keys = nil // the secrets are not kept
+	return g, nil
+}
+
+// ServeHTTP answers one request. After a stream that failed it panics with
+// http.ErrAbortHandler, which makes net/http break the connection.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &visit{gateway: g, w: w, r: r, start: time.Now()}
+	defer func() {
+		p := recover()
+		if p != nil && p != http.ErrAbortHandler { //nolint:errorlint // the very value is what net/http compares
+			x.panicked(p)
+		}
+		x.record()
+		if x.cut || p == http.ErrAbortHandler {
+			panic(http.ErrAbortHandler)
+		}
+	}()
+	x.identify()
+	if len(r.TransferEncoding) > 0 {
+		// net/http takes a body with both a length and a transfer coding for chunked,
+		// as RFC 9112 allows, and hides that there were both. A proxy in front may
+		// have seen it otherwise, so nothing that follows on this connection is
+		// taken for a request (RFC 9112, section 6.1).
+		x.set("Connection", "close")
+	}
+	if r.ContentLength != 0 {
+		// Also where the body is not read: net/http reads the rest of it to keep the
+		// connection, and has no bound in time for that.
+		x.readUntil(x.start.Add(g.cfg.BodyTimeout))
+	}
+	if err := g.serve(x); err != nil {
+		x.fail(err)
+	}
+}
+
+// serve finds the route, checks that the caller may use it, and lets it answer.
+func (g *Gateway) serve(x *visit) error {
+	if err := g.table.find(x); err != nil {
+		return err
+	}
+	x.style = x.route.style
+	if err := g.authorize(x); err != nil {
+		return err
+	}
+	return x.route.handle(g, x)
+}
+
+// authorize sets the visit's grant, or refuses the caller.
+func (g *Gateway) authorize(x *visit) error {
+	scope := x.route.Scope
+	if scope == scopePublic || scope == ScopeMetrics && g.cfg.PublicMetrics {
+		return nil
+	}
+	if g.anyone != nil {
+		x.grant = g.anyone
+		if err := refuseForeignPage(x.r); err != nil {
+			return err
+		}
+	} else {
+		found, err := g.ring.find(x.r.Header, x.start)
+		if err != nil {
+			return err
+		}
+		x.grant = found
+	}
+	if !x.grant.allows(scope) {
+		return &llm.Error{
+			Kind: llm.CallerForbidden, Message: fmt.Sprintf("the key %q does not grant the scope %s", x.grant.name, scope),
+			Limit: "keys." + x.grant.name + ".scopes", Value: fmt.Sprint(x.grant.scopes),
+			Fix: "Use a key that has the scope " + scope + ".",
+		}
+	}
+	return nil
+}
+
+// record writes the request's line to the log: who, what and how long, never what
+// was said.
+func (x *visit) record() {
+	level := slog.LevelDebug
+	if x.gateway.cfg.LogRequests {
+		level = slog.LevelInfo
+	}
+	ctx := context.Background()
+	if !x.gateway.log.Enabled(ctx, level) {
+		return
+	}
+	pattern, tenant, key := "", "", ""
+	if x.route != nil {
+		pattern = x.route.Pattern
+	}
+	if x.grant != nil {
+		tenant, key = x.grant.tenant, x.grant.name
+	}
+	x.gateway.log.LogAttrs(ctx, level, "request",
+		slog.String("request_id", x.id), slog.String("method", printable(x.r.Method, 32)), slog.String("route", pattern),
+		slog.Int("status", x.status), slog.Duration("duration", time.Since(x.start)), slog.Int64("bytes", x.bytes),
+		slog.Bool("cut", x.cut), slog.String("tenant", tenant), slog.String("key", key),
+		slog.String("operation", x.meta.Operation), slog.String("error_type", string(x.kind)))
+}
+
+// Server returns an http.Server for the gateway with its bounds in time and size
+// set. Serve it on a listener of Listen or WrapListener. It speaks HTTP/1.1.
+func (g *Gateway) Server() *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Server{
+		Handler:                      g,
+		ReadHeaderTimeout:            g.cfg.HeaderTimeout,
+		IdleTimeout:                  g.cfg.IdleTimeout,
+		MaxHeaderBytes:               g.cfg.MaxHeader,
+		DisableGeneralOptionsHandler: true, // OPTIONS * gets the table's answer too
+		Protocols:                    protocols,
+		ErrorLog:                     slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// Listen opens a TCP listener for Server. It refuses an address that is not
+// loopback where the gateway is open.
+func (g *Gateway) Listen(addr string) (net.Listener, error) {
+	resolved, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: listen on %s: %w", addr, err)
+	}
+	if g.anyone != nil && !resolved.IP.IsLoopback() {
+		return nil, fmt.Errorf("gateway: without keys it listens on loopback only, not on %q: "+
+			"configure keys, or listen on 127.0.0.1:%d", addr, resolved.Port)
+	}
+	l, err := net.ListenTCP("tcp", resolved)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	return g.WrapListener(l), nil
+}

@@ -1,0 +1,271 @@
+package gateway
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// The scopes: what a key may be used for. A route names the one that it needs.
+const (
+	// ScopeCall allows calls of models and operations, and the list of models.
+	ScopeCall = "call"
+	// ScopeStored allows reading and deleting the completions that the provider
+	// has stored. They belong to the provider's account, so to every tenant of it:
+	// the scope is in no key that does not name it.
+	ScopeStored = "stored"
+	// ScopeMetrics allows reading /metrics.
+	ScopeMetrics = "metrics"
+	// ScopeJobs is for durable jobs; no route needs it yet.
+	ScopeJobs = "jobs"
+	// ScopeAdmin is for changes of the running system; no route needs it yet.
+	ScopeAdmin = "admin"
+
+	// scopePublic marks routes that need no key. No key can name it.
+	scopePublic = "public"
+)
+
+// Scopes lists the scopes that a key may have.
+func Scopes() []string {
+	return []string{ScopeCall, ScopeStored, ScopeJobs, ScopeMetrics, ScopeAdmin}
+}
+
+const (
+	// minSecret is the shortest secret: NIST SP 800-63B's least length of a
+	// secret that a person chose. A generated one has 32 bytes or more.
+	minSecret = 8
+	// maxSecret bounds what is hashed for a caller.
+	maxSecret = 512
+	// defaultTenant owns the keys that name no tenant, and open gateways' callers.
+	defaultTenant = "default"
+)
+
+// Key lets a caller in and says what for.
+type Key struct {
+	// Name identifies the key in logs and accounts, never its secret. Required
+	// and unique: 1 to 64 of A-Z a-z 0-9 . _ -
+	Name string
+	// Secret is what the caller sends: "Authorization: Bearer SECRET", or in
+	// x-api-key or api-key. 8 to 512 visible ASCII characters, spaces inside
+	// allowed; unique. The gateway keeps an HMAC of it only.
+	Secret llm.Secret
+	// Tenant is whom the caller's calls belong to. Empty means "default", which
+	// all keys without a tenant share, cached answers included.
+	Tenant string
+	// Scopes is what the key may be used for. Empty means call alone.
+	Scopes []string
+	// Bands is which priorities the key may ask for. Empty means low and normal.
+	// A call that asks for none gets normal, or the nearest band below it that the
+	// key has, or else its lowest.
+	Bands []llm.Priority
+	// Expires is when the key ends. Zero means never.
+	Expires time.Time
+}
+
+// grant is what a key allows, in the form that a request is checked against.
+type grant struct {
+	name, tenant string
+	scopes       []string
+	bands        [len(llm.Priorities)]bool
+	band         llm.Priority // of calls that ask for none
+	expires      time.Time
+}
+
+func (g *grant) allows(scope string) bool { return slices.Contains(g.scopes, scope) }
+
+// bandNames lists the granted bands, for error messages.
+func (g *grant) bandNames() string {
+	var names []string
+	for _, p := range llm.Priorities {
+		if g.bands[p.Index()] {
+			names = append(names, p.String())
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// anonymous is the grant of every caller of an open gateway.
+func anonymous() *grant {
+	return &grant{
+		name: "anonymous", tenant: defaultTenant, scopes: []string{ScopeCall, ScopeMetrics},
+		bands: [...]bool{true, true, true, true}, band: llm.Normal,
+	}
+}
+
+// digest is the HMAC-SHA-256 of a secret.
+type digest [sha256.Size]byte
+
+// ring finds the grant of a secret. It holds no secret: only HMACs under a pepper
+// that is drawn anew for each process. A look-up by such a digest tells an
+// attacker who measures time nothing, because without the pepper the digest of
+// a guess cannot be steered. It never changes and is safe for concurrent use.
+type ring struct {
+	grants  map[digest]*grant
+	hashers sync.Pool // of *hasher
+}
+
+// hasher is one HMAC with room for its input and output, so that a look-up
+// allocates nothing.
+type hasher struct {
+	mac hash.Hash
+	in  []byte
+	sum digest
+}
+
+// newRing checks keys and makes their ring. The error lists every fault.
+func newRing(keys []Key) (*ring, error) {
+	pepper := make([]byte, sha256.BlockSize)
+	_, _ = rand.Read(pepper) // never fails: the runtime stops the process instead
+	r := &ring{grants: make(map[digest]*grant, len(keys))}
+	r.hashers.New = func() any {
+		return &hasher{mac: hmac.New(sha256.New, pepper), in: make([]byte, 0, maxSecret)}
+	}
+	var faults []error
+	names := map[string]bool{}
+	for i, k := range keys {
+		fault := func(format string, args ...any) {
+			faults = append(faults, fmt.Errorf("gateway: key %d (%.64q): "+format, append([]any{i + 1, k.Name}, args...)...))
+		}
+		g := k.grant(fault)
+		if names[k.Name] {
+			fault("the name is taken by an earlier key: names are unique")
+		}
+		names[k.Name] = true
+		d := r.digest(k.Secret.Reveal())
+		if other := r.grants[d]; other != nil {
+			fault("it has the same secret as key %q: secrets are unique", other.name)
+		}
+		r.grants[d] = g
+	}
+	return r, errors.Join(faults...)
+}
+
+var keyName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// grant checks k and turns it into what requests are checked against.
+func (k *Key) grant(fault func(format string, args ...any)) *grant {
+	g := &grant{name: k.Name, tenant: orDefault(k.Tenant, defaultTenant), scopes: slices.Clone(k.Scopes), expires: k.Expires}
+	if !keyName.MatchString(k.Name) {
+		fault("a name has 1 to 64 of A-Z a-z 0-9 . _ -")
+	}
+	if k.Tenant != "" && !keyName.MatchString(k.Tenant) {
+		fault("tenant %.64q: a tenant has 1 to 64 of A-Z a-z 0-9 . _ -", k.Tenant)
+	}
+	secret := k.Secret.Reveal()
+	if len(secret) < minSecret || len(secret) > maxSecret {
+		fault("the secret has %d characters: give %d to %d, best 32 random bytes", len(secret), minSecret, maxSecret)
+	}
+	if !plainText(secret) || strings.TrimSpace(secret) != secret {
+		fault("the secret has characters that a header cannot carry: use visible ASCII")
+	}
+	if len(g.scopes) == 0 {
+		g.scopes = []string{ScopeCall}
+	}
+	for _, s := range g.scopes {
+		if !slices.Contains(Scopes(), s) {
+			fault("unknown scope %.64q%s: one of %s", s, didYouMean(s, Scopes()), strings.Join(Scopes(), ", "))
+		}
+	}
+	bands := k.Bands
+	if len(bands) == 0 {
+		bands = []llm.Priority{llm.Low, llm.Normal}
+	}
+	for _, b := range bands {
+		if b < llm.Low || b > llm.Critical {
+			fault("unknown band %s: one of low, normal, high, critical", b)
+			continue
+		}
+		g.bands[b.Index()] = true
+	}
+	g.band = slices.Min(bands)
+	for _, b := range bands {
+		if b <= llm.Normal {
+			g.band = max(g.band, b)
+		}
+	}
+	return g
+}
+
+// plainText says that s is ASCII that prints, spaces included.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// digest is the HMAC of secret.
+func (r *ring) digest(secret string) digest {
+	h := r.hashers.Get().(*hasher)
+	h.mac.Reset()
+	h.in = append(h.in[:0], secret...)
+	h.mac.Write(h.in)
+	h.mac.Sum(h.sum[:0])
+	d := h.sum
+	r.hashers.Put(h)
+	return d
+}
+
+// find returns the grant behind the credentials in h.
+func (r *ring) find(h http.Header, now time.Time) (*grant, *llm.Error) {
+	secret, err := credentials(h)
+	if err != nil {
+		return nil, err
+	}
+	g := r.grants[r.digest(secret)]
+	switch {
+	case g == nil:
+		return nil, unauthenticated("the key is not known")
+	case !g.expires.IsZero() && !now.Before(g.expires):
+		return nil, unauthenticated("the key has expired")
+	}
+	return g, nil
+}
+
+// credentials takes the secret from Authorization, x-api-key or api-key, in that
+// order. A request that repeats its header is refused: which one counts would be
+// for each proxy on the way to choose.
+func credentials(h http.Header) (string, *llm.Error) {
+	for _, name := range [...]string{"Authorization", "X-Api-Key", "Api-Key"} {
+		values := h[name]
+		if len(values) == 0 {
+			continue
+		}
+		if len(values) > 1 {
+			return "", unauthenticated("the header " + strings.ToLower(name) + " is there more than once")
+		}
+		secret := values[0]
+		if name == "Authorization" {
+			scheme, rest, _ := strings.Cut(secret, " ")
+			if !strings.EqualFold(scheme, "Bearer") {
+				return "", unauthenticated("authorization has no bearer token")
+			}
+			secret = strings.TrimSpace(rest)
+		}
+		if secret == "" || len(secret) > maxSecret {
+			return "", unauthenticated("the key is empty or too long")
+		}
+		return secret, nil
+	}
+	return "", unauthenticated("no key")
+}
+
+func unauthenticated(message string) *llm.Error {
+	return &llm.Error{
+		Kind: llm.CallerUnauthenticated, Message: message,
+		Fix: "Send a key of this gateway as Authorization: Bearer KEY, or as x-api-key.",
+	}
+}

@@ -1,0 +1,270 @@
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/dialect/openai"
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// operationCall is the body of POST /v1/operations/{operation}.
+type operationCall struct {
+	payload []byte // canonical JSON
+	model   string // empty: the operation's own
+	id      string // empty: the request's own
+	// controls has what the body says of user, persona, priority and timeout.
+	controls
+}
+
+// operationMembers are the members that the body may have.
+var operationMembers = []string{"payload", "userId", "personaType", "priority", "timeoutMs", "requestId", "model"}
+
+// readOperation reads body strictly: one object of known members, each at most
+// once. c holds what the headers say; the body counts more.
+func readOperation(body []byte, c *controls) (operationCall, error) {
+	op := operationCall{controls: *c}
+	canonical, err := openai.Dialect{}.Canonical(nil, llm.Function, body)
+	if err != nil {
+		return op, err
+	}
+	if depth(canonical) > openai.MaxDepth {
+		e := badMember("", "the body is nested too deep", "Send a flatter body.")
+		e.Limit, e.Value = "json_depth", strconv.Itoa(openai.MaxDepth)
+		return op, e
+	}
+	d := jsontext.NewDecoder(bytes.NewBuffer(canonical))
+	if d.PeekKind() != '{' {
+		return op, badMember("", "the body is not a JSON object", `Send {"payload": ...}.`)
+	}
+	_, _ = d.ReadToken() // the text is known to be well formed, so nothing fails from here on
+	for d.PeekKind() == '"' {
+		name, _ := d.ReadToken()
+		member := name.String()
+		value, _ := d.ReadValue()
+		if err := op.member(member, value); err != nil {
+			return op, err
+		}
+	}
+	if op.payload == nil {
+		return op, badMember("payload", "is missing", `Send {"payload": ...} with any JSON value.`)
+	}
+	return op, nil
+}
+
+// depth is how deep objects and arrays of a well-formed text are nested.
+func depth(text []byte) int {
+	level, deepest, inString := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			level++
+			deepest = max(deepest, level)
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return deepest
+}
+
+// member takes in one member of the body.
+func (op *operationCall) member(name string, value jsontext.Value) *llm.Error {
+	switch name {
+	case "payload":
+		op.payload = bytes.Clone(value)
+		return nil
+	case "timeoutMs":
+		return op.readTimeoutMs(value)
+	case "userId", "personaType", "priority", "requestId", "model":
+		if value.Kind() == 'n' {
+			return nil // null stands for an absent member
+		}
+		if value.Kind() != '"' {
+			return badMember(name, "is not a string", "Send a string.")
+		}
+		unquoted, _ := jsontext.AppendUnquote(nil, value)
+		return op.textMember(name, string(unquoted))
+	}
+	return badMember(printable(name, 64), "is not known"+didYouMean(name, operationMembers),
+		"Send members of "+strings.Join(operationMembers, ", ")+" only.")
+}
+
+// readTimeoutMs reads timeoutMs, whose bounds are those of x-forebay-timeout.
+func (op *operationCall) readTimeoutMs(value jsontext.Value) *llm.Error {
+	if value.Kind() == 'n' {
+		return nil
+	}
+	ms, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil || ms < minTimeout.Milliseconds() || ms > maxTimeout.Milliseconds() {
+		e := badMember("timeoutMs", "is no whole number of milliseconds within its bounds", "Send a number such as 25000.")
+		e.Limit, e.Value = "timeoutMs", fmt.Sprintf("%d to %d", minTimeout.Milliseconds(), maxTimeout.Milliseconds())
+		return e
+	}
+	op.timeout = time.Duration(ms) * time.Millisecond
+	return nil
+}
+
+// textMember takes in a member that is a string.
+func (op *operationCall) textMember(name, value string) *llm.Error {
+	switch name {
+	case "priority":
+		p, err := llm.ParsePriority(value)
+		if err != nil {
+			return badMember(name, fmt.Sprintf("has the unknown value %.32q", value), oneOf("low", "normal", "high", "critical"))
+		}
+		op.priority, op.hasPriority = p, true
+		return nil
+	case "requestId":
+		if !validID(value) {
+			e := badMember(name, "is no id", "Send 1 to 128 visible ASCII characters.")
+			e.Limit, e.Value = name, strconv.Itoa(maxID)+" characters"
+			return e
+		}
+		op.id = value
+		return nil
+	}
+	if fault := nameFault(value); fault != "" {
+		e := badMember(name, fault, "Send 1 to 256 bytes of printable UTF-8.")
+		e.Limit, e.Value = name, strconv.Itoa(maxName)+" bytes"
+		return e
+	}
+	switch name {
+	case "userId":
+		op.user = value
+	case "personaType":
+		op.persona = value
+	case "model":
+		op.model = value
+	}
+	return nil
+}
+
+func badMember(name, message, fix string) *llm.Error {
+	if name != "" {
+		message = "the member " + name + " " + message
+	}
+	return &llm.Error{Kind: llm.CallerInvalidRequest, Message: message, Param: name, Fix: fix}
+}
+
+// operation serves POST /v1/operations/{operation}: the operation's prompt and the
+// payload become a chat, and its answer the specification's result.
+func (g *Gateway) operation(x *visit) error {
+	settings, ok := g.catalog.Operation(x.variable)
+	if !ok {
+		return unknownOperation(x.variable, g.catalog.Operations())
+	}
+	c, err := readControls(x.r.Header)
+	if err != nil {
+		return err
+	}
+	body, err := x.readJSON()
+	if err != nil {
+		return err
+	}
+	op, err := readOperation(body, &c)
+	if err != nil {
+		return err
+	}
+	if op.id != "" {
+		x.id = op.id
+	}
+	req, err := x.request(&op.controls)
+	if err != nil {
+		return err
+	}
+	req.Operation, req.Endpoint = x.variable, llm.Chat
+	req.Model = orDefault(op.model, settings.Model)
+	req.Body = chatBody(req.Model, settings.Prompt, op.payload)
+	res, err := g.caller.Do(x.r.Context(), req)
+	if err != nil {
+		return err
+	}
+	x.meta, x.called, x.costKnown = res.Meta, true, true
+	if op.noFallback && res.Meta.Fallback != "" {
+		return x.fallbackDenied()
+	}
+	result, err := x.operationResult(res)
+	if err != nil {
+		return err
+	}
+	return x.answer(http.StatusOK, jsonType, result)
+}
+
+// maxListed bounds how many names an error lists.
+const maxListed = 20
+
+func unknownOperation(name string, known []string) *llm.Error {
+	known = slices.Clone(known)
+	e := &llm.Error{
+		Kind: llm.CallerUnknownOperation, Param: "operation",
+		Message: "there is no operation " + strconv.Quote(printable(name, 64)) + didYouMean(name, known),
+		Fix:     "No operation is configured.",
+	}
+	if more := len(known) - maxListed; more > 0 {
+		known = append(known[:maxListed], fmt.Sprintf("and %d more", more))
+	}
+	if len(known) > 0 {
+		e.Fix = "Use one of " + strings.Join(known, ", ") + "."
+	}
+	return e
+}
+
+// chatBody is the chat that asks for an operation.
+func chatBody(model, prompt string, payload []byte) []byte {
+	b := make([]byte, 0, len(prompt)+len(payload)*5/4+128)
+	b = appendQuoted(append(b, `{"model":`...), model)
+	b = append(b, `,"messages":[`...)
+	if prompt != "" {
+		b = appendQuoted(append(b, `{"role":"system","content":`...), prompt)
+		b = append(b, "},"...)
+	}
+	b = appendQuoted(append(b, `{"role":"user","content":`...), string(payload))
+	return append(b, "}]}"...)
+}
+
+// operationResult is the specification's form of an answer. result is the answer's
+// text, or what the text says where it is a JSON object or array.
+func (x *visit) operationResult(res *forebay.Response) ([]byte, error) {
+	whole, err := openai.ReadWhole(llm.Chat, res.Body)
+	if err != nil {
+		return nil, err
+	}
+	text := ""
+	if whole.Text != nil {
+		text = whole.Text()
+	}
+	m := &res.Meta
+	b := make([]byte, 0, len(text)*5/4+512)
+	b = appendQuoted(append(b, `{"success":true,"requestId":`...), x.id)
+	b = appendQuoted(append(b, `,"operation":`...), x.variable)
+	b = append(b, `,"result":`...)
+	if document := jsontext.Value(strings.TrimSpace(text)); (document.Kind() == '{' || document.Kind() == '[') && document.IsValid() {
+		b = append(b, document...)
+	} else {
+		b = append(appendQuoted(append(b, `{"text":`...), text), '}')
+	}
+	b = strconv.AppendBool(append(b, `,"metadata":{"fromCache":`...), m.Cache.Status == forebay.CacheHit)
+	b = strconv.AppendInt(append(b, `,"processingTime":`...), time.Since(x.start).Milliseconds(), 10)
+	b = strconv.AppendInt(append(b, `,"queueTime":`...), m.Timing.Queue.Milliseconds(), 10)
+	b = appendQuoted(append(b, `,"provider":`...), orDefault(m.Provider, "none"))
+	b = appendQuoted(append(b, `,"model":`...), orDefault(m.Model, "none"))
+	b = strconv.AppendInt(append(b, `,"tokenCount":`...), m.Usage.Total(), 10)
+	b = appendQuoted(append(b, `,"fallback":`...), orDefault(string(m.Fallback), "none"))
+	b = strconv.AppendBool(append(b, `,"degraded":`...), m.Degraded)
+	b = appendQuoted(append(b, `,"degradationLevel":`...), orDefault(string(m.Level), "none"))
+	b = strconv.AppendInt(append(b, `,"retryCount":`...), int64(max(m.Attempts-1, 0)), 10)
+	return append(b, "}}"...), nil
+}

@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// Route is one entry of the table of what the gateway serves.
+type Route struct {
+	// Method and Pattern say what is matched. {name} in a pattern stands for one
+	// segment of the path, {name...} for the rest of it.
+	Method, Pattern string
+	// Scope is what the caller's key has to have; "public" needs no key.
+	Scope string
+	// Doc says in a sentence what the route does.
+	Doc string
+}
+
+// handler answers one request. It writes the answer through the visit or returns
+// an error; errors are encoded in one place, visit.fail.
+type handler func(g *Gateway, x *visit) error
+
+// route is a Route with what serves it.
+type route struct {
+	Route
+	style  style
+	handle handler
+}
+
+// routes is the one table: nothing is served that does not stand here.
+func routes() []route {
+	const completions = "/v1/chat/completions"
+	return []route{
+		{Route{"POST", completions, ScopeCall, "Chat completion in the OpenAI format, whole or streamed."}, openAI, (*Gateway).chat},
+		{Route{"POST", "/v1/embeddings", ScopeCall, "Embeddings in the OpenAI format."}, openAI, (*Gateway).embeddings},
+		{Route{"GET", "/v1/models", ScopeCall, "What may be asked for, in the OpenAI format."}, openAI, (*Gateway).models},
+		{Route{"GET", "/v1/models/{id...}", ScopeCall, "One model, in the OpenAI format."}, openAI, (*Gateway).model},
+		{Route{"POST", "/v1/operations/{operation}", ScopeCall, "A named operation: payload in, result and metadata out."}, problem, (*Gateway).operation},
+		{Route{"GET", "/v1/health", ScopeCall, "State of the whole system; 503 while it is unhealthy."}, problem, (*Gateway).health},
+
+		{Route{"GET", completions, ScopeStored, "The completions stored in the provider's account, passed through."}, openAI, (*Gateway).stored},
+		{Route{"GET", completions + "/{id}", ScopeStored, "One stored completion, passed through."}, openAI, (*Gateway).stored},
+		{Route{"POST", completions + "/{id}", ScopeStored, "Changes a stored completion's metadata, passed through."}, openAI, (*Gateway).stored},
+		{Route{"DELETE", completions + "/{id}", ScopeStored, "Deletes a stored completion, passed through."}, openAI, (*Gateway).stored},
+		{Route{"GET", completions + "/{id}/messages", ScopeStored, "The messages of a stored completion, passed through."}, openAI, (*Gateway).stored},
+
+		{Route{"GET", "/", scopePublic, "What is served here."}, problem, (*Gateway).index},
+		{Route{"GET", "/healthz", scopePublic, "Liveness: the process answers."}, problem, (*Gateway).alive},
+		{Route{"GET", "/readyz", scopePublic, "Readiness: calls are taken; 503 while draining."}, problem, (*Gateway).ready},
+		{Route{"GET", "/metrics", ScopeMetrics, "Measurements in the Prometheus format."}, problem, (*Gateway).measurements},
+	}
+}
+
+// Routes lists what a Gateway serves, for documentation and tests.
+func Routes() []Route {
+	var all []Route
+	for _, r := range routes() {
+		all = append(all, r.Route)
+	}
+	return all
+}
+
+// table finds routes. It matches the decoded path as it came: nothing is cleaned,
+// redirected or compared without case, so that there is one spelling of each
+// route and no other path reaches its handler.
+type table struct {
+	exact    map[string][]*route // by path
+	patterns []pattern
+}
+
+// pattern is the paths with one variable: prefix, variable, suffix.
+type pattern struct {
+	prefix, suffix string
+	rest           bool // the variable may contain slashes
+	routes         []*route
+}
+
+func newTable(all []route) *table {
+	t := &table{exact: map[string][]*route{}}
+	for i := range all {
+		r := &all[i]
+		prefix, variable, found := strings.Cut(r.Pattern, "{")
+		if !found {
+			t.exact[r.Pattern] = append(t.exact[r.Pattern], r)
+			continue
+		}
+		name, suffix, _ := strings.Cut(variable, "}")
+		t.add(pattern{prefix: prefix, suffix: suffix, rest: strings.HasSuffix(name, "...")}, r)
+	}
+	return t
+}
+
+// add puts r to the routes of its pattern.
+func (t *table) add(p pattern, r *route) {
+	for i := range t.patterns {
+		q := &t.patterns[i]
+		if q.prefix == p.prefix && q.suffix == p.suffix {
+			q.routes = append(q.routes, r)
+			return
+		}
+	}
+	p.routes = []*route{r}
+	t.patterns = append(t.patterns, p)
+}
+
+// match finds the routes of a path, one for each method, and the variable in it.
+func (t *table) match(path string) (found []*route, variable string) {
+	if found = t.exact[path]; found != nil {
+		return found, ""
+	}
+	for i := range t.patterns {
+		p := &t.patterns[i]
+		if len(path) <= len(p.prefix)+len(p.suffix) || !strings.HasPrefix(path, p.prefix) || !strings.HasSuffix(path, p.suffix) {
+			continue
+		}
+		variable = path[len(p.prefix) : len(path)-len(p.suffix)]
+		if p.rest || strings.IndexByte(variable, '/') < 0 {
+			return p.routes, variable
+		}
+	}
+	return nil, ""
+}
+
+// find sets the visit's route, or says that there is none.
+func (t *table) find(x *visit) error {
+	path := x.r.URL.Path
+	found, variable := t.match(path)
+	if found == nil {
+		return t.unknownPath(path)
+	}
+	method := x.r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	var allowed []string
+	for _, r := range found {
+		if r.Method == method {
+			x.route, x.variable = r, variable
+			return nil
+		}
+		allowed = append(allowed, r.Method)
+		if r.Method == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+		}
+	}
+	x.style = found[0].style
+	x.set("Allow", strings.Join(allowed, ", "))
+	return &llm.Error{
+		Kind: llm.CallerMethodNotAllowed, Message: printable(x.r.Method, 32) + " is not served at " + found[0].Pattern,
+		Fix: "Use " + strings.Join(allowed, " or ") + ".",
+	}
+}
+
+// unknownPath is the refusal of a path. The commonest cause is a base URL of an
+// SDK without its /v1, so that is told.
+func (t *table) unknownPath(path string) *llm.Error {
+	e := &llm.Error{Kind: llm.CallerNotFound, Message: "nothing is served at " + printable(path, 100), Fix: "GET / lists what is served."}
+	trimmed := strings.TrimRight(path, "/")
+	if found, _ := t.match("/v1" + trimmed); trimmed != "" && found != nil {
+		e.Fix = "Let the base URL of the SDK end in /v1: this is served at /v1" + printable(trimmed, 100) + "."
+		return e
+	}
+	var known []string
+	for p := range t.exact {
+		known = append(known, p)
+	}
+	if best := nearest(trimmed, known); best != "" && best != "/" {
+		e.Fix = "Did you mean " + best + "? GET / lists what is served."
+	}
+	return e
+}
+
+// printable is s for an error message: at most limit bytes, and ASCII that prints.
+func printable(s string, limit int) string {
+	b := []byte(s[:min(len(s), limit)])
+	for i, c := range b {
+		if c < ' ' || c > '~' {
+			b[i] = '?'
+		}
+	}
+	if len(s) > limit {
+		return string(b) + "..."
+	}
+	return string(b)
+}

@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"net/http"
+	"regexp"
+	"strconv"
+
+	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// maxQuery bounds the query that is passed on with a stored completion's request.
+const maxQuery = 4 << 10
+
+// storedID is what the id of a stored completion looks like. It goes into the path
+// of the provider's API, so it has nothing that could lead elsewhere.
+var storedID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// stored passes the requests about stored completions on to the provider: they live
+// in its account and have nothing to cache, queue or degrade. The model in the query
+// of a list, if any, says which provider is asked; else it is that of the model "*".
+func (g *Gateway) stored(x *visit) error {
+	if x.variable != "" && !storedID.MatchString(x.variable) {
+		return &llm.Error{
+			Kind: llm.CallerNotFound, Param: "id", Message: "no stored completion has the id " + printable(x.variable, 64),
+			Limit: "id", Value: "128 characters", Fix: "Ids have letters, digits, _ and -, such as chatcmpl-123.",
+		}
+	}
+	query := x.r.URL.RawQuery
+	if len(query) > maxQuery {
+		return &llm.Error{
+			Kind: llm.CallerTooLarge, Message: "the query has " + strconv.Itoa(len(query)) + " bytes",
+			Limit: "query", Value: strconv.Itoa(maxQuery) + " bytes", Fix: "Send fewer filters.",
+		}
+	}
+	exchange := forebay.Exchange{Method: x.r.Method, Path: x.r.URL.Path, Query: query}
+	if x.r.Method == http.MethodHead {
+		exchange.Method = http.MethodGet
+	}
+	if x.r.Method == http.MethodPost {
+		body, err := x.readJSON()
+		if err != nil {
+			return err
+		}
+		exchange.Body = body
+	}
+	res, err := g.caller.Forward(x.r.Context(), x.r.URL.Query().Get("model"), exchange)
+	if err != nil {
+		return err
+	}
+	return x.answer(res.Status, passedType(res.ContentType), res.Body)
+}
+
+// passedType is the content type of an answer that is passed on. Only JSON is
+// passed on as such: a provider's error page must not run in anybody's browser.
+func passedType(contentType string) string {
+	if len(contentType) <= 64 && plainText(contentType) && (contentType == jsonType || contentType == jsonType+"; charset=utf-8") {
+		return contentType
+	}
+	return "application/octet-stream"
+}

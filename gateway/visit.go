@@ -1,0 +1,215 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/llm"
+)
+
+const (
+	jsonType    = "application/json"
+	eventsType  = "text/event-stream"
+	problemType = "application/problem+json"
+)
+
+// visit is one request on its way through the gateway. One goroutine uses it.
+type visit struct {
+	gateway *Gateway
+	w       http.ResponseWriter
+	r       *http.Request
+	start   time.Time
+
+	id, trace string // request id; traceparent with a span of ours
+	route     *route // nil where the path or the method is unknown
+	variable  string // the variable in the route's path
+	style     style
+	grant     *grant // nil until the caller is known
+
+	meta      forebay.Meta
+	called    bool // meta says how a call went
+	costKnown bool // meta.CostMicroUSD is final
+
+	status int      // 0 until the head was written
+	kind   llm.Kind // of the error that was answered; empty for none
+	cut    bool     // the answer stopped before its end: the connection has to break
+	bytes  int64    // of the body, written
+
+	// values backs the header's values, so that setting one allocates nothing.
+	values [24]string
+	used   int
+}
+
+// set sets a header. The name has to be in its canonical form.
+func (x *visit) set(name, value string) {
+	if x.used == len(x.values) {
+		x.w.Header()[name] = []string{value}
+		return
+	}
+	x.values[x.used] = value
+	x.used++
+	x.w.Header()[name] = x.values[x.used-1 : x.used : x.used]
+}
+
+// identify fixes the ids of the request: those that the caller brings, where they
+// are valid, or new ones.
+func (x *visit) identify() {
+	x.id = x.r.Header.Get("X-Request-Id")
+	if !validID(x.id) {
+		x.id = newID()
+	}
+	x.trace = traceParent(x.r.Header.Get("Traceparent"))
+}
+
+// head writes the status and the headers that every answer has.
+func (x *visit) head(status int, contentType string) {
+	x.status = status
+	x.set("Content-Type", contentType)
+	x.set("X-Request-Id", x.id)
+	x.set("Traceparent", x.trace)
+	m := &x.meta
+	x.set("Cache-Status", x.cacheStatus())
+	if m.Cache.Status == forebay.CacheHit || m.Cache.Age > 0 {
+		x.set("Age", strconv.FormatInt(int64(m.Cache.Age/time.Second), 10))
+	}
+	x.set("Server-Timing", x.serverTiming())
+	x.rateLimit()
+	x.set("X-Forebay-Provider", headerText(m.Provider))
+	x.set("X-Forebay-Model", headerText(m.Model))
+	x.set("X-Forebay-Attempts", strconv.Itoa(m.Attempts))
+	x.set("X-Forebay-Fallback", headerText(string(m.Fallback)))
+	x.set("X-Forebay-Degradation", headerText(string(m.Level)))
+	x.set("X-Forebay-Queue-Ms", strconv.FormatInt(m.Timing.Queue.Milliseconds(), 10))
+	if !x.called || x.costKnown || m.Attempts == 0 {
+		x.set("X-Forebay-Cost-Usd", dollars(m.CostMicroUSD))
+	}
+	x.w.WriteHeader(status)
+}
+
+// rateLimit tells how much room there is, in the words of OpenAI's headers. Without
+// a bound there is nothing to tell: a limit of 0 would stop clients that pace
+// themselves by it.
+func (x *visit) rateLimit() {
+	load := x.gateway.condition.Load()
+	if load.Limit == 0 {
+		return
+	}
+	x.set("X-Ratelimit-Limit-Requests", strconv.Itoa(load.Limit))
+	x.set("X-Ratelimit-Remaining-Requests", strconv.Itoa(load.Remaining))
+	x.set("X-Ratelimit-Reset-Requests", resetText(load.Wait))
+}
+
+// answer writes a whole answer.
+func (x *visit) answer(status int, contentType string, body []byte) error {
+	x.set("Content-Length", strconv.Itoa(len(body)))
+	x.head(status, contentType)
+	x.write(body)
+	return nil
+}
+
+// write writes a part of the body. A client that is gone or that stopped reading
+// is no error of anybody's: the answer is marked as cut, and that is all.
+func (x *visit) write(body []byte) (ok bool) {
+	n, err := x.w.Write(body)
+	x.bytes += int64(n)
+	if err != nil && x.r.Method != http.MethodHead {
+		x.cut = true
+	}
+	return err == nil
+}
+
+// cacheStatus says in the words of RFC 9211 what the cache did. An answer that
+// never came to the cache names it without a parameter.
+func (x *visit) cacheStatus() string {
+	c := &x.meta.Cache
+	switch {
+	case !x.called:
+		return "forebay"
+	case c.Status == forebay.CacheHit:
+		b := make([]byte, 0, 40)
+		b = append(b, "forebay; hit; ttl="...)
+		return string(strconv.AppendInt(b, int64(c.TTL/time.Second), 10))
+	case c.Status == forebay.CacheMiss && c.Stored:
+		return "forebay; fwd=uri-miss; stored"
+	case c.Status == forebay.CacheMiss:
+		return "forebay; fwd=uri-miss"
+	case c.Status == forebay.CacheExpired && c.Age > 0: // the stale answer itself, as a fallback
+		return "forebay; fwd=stale; detail=stale-if-error"
+	case c.Status == forebay.CacheExpired && c.Stored:
+		return "forebay; fwd=stale; stored"
+	case c.Status == forebay.CacheExpired:
+		return "forebay; fwd=stale"
+	case c.Status == forebay.CacheCollapsed:
+		return "forebay; fwd=uri-miss; collapsed"
+	case c.Status == forebay.CacheBypass || c.Status == forebay.CacheOff:
+		return "forebay; fwd=bypass"
+	}
+	return "forebay"
+}
+
+// serverTiming says where the time went until now, in milliseconds, as browsers'
+// tools draw it. Stages that the request did not come to are left out.
+func (x *visit) serverTiming() string {
+	b := make([]byte, 0, 96)
+	t := &x.meta.Timing
+	stage := func(name string, d time.Duration) {
+		if d > 0 {
+			b = append(appendMillis(append(b, name...), d), ", "...)
+		}
+	}
+	stage("cache;dur=", t.Cache)
+	stage("queue;dur=", t.Queue)
+	stage("upstream;dur=", t.Upstream)
+	return string(appendMillis(append(b, "total;dur="...), time.Since(x.start)))
+}
+
+// appendMillis appends d in milliseconds with three decimals.
+func appendMillis(b []byte, d time.Duration) []byte {
+	us := max(d.Microseconds(), 0)
+	b = strconv.AppendInt(b, us/1000, 10)
+	us %= 1000
+	return append(b, '.', byte('0'+us/100), byte('0'+us/10%10), byte('0'+us%10))
+}
+
+// resetText is d in the format of OpenAI's reset header: "0s", "120ms", "6m0s".
+func resetText(d time.Duration) string {
+	if d <= 0 {
+		return "0s"
+	}
+	return max(d.Round(time.Millisecond), time.Millisecond).String()
+}
+
+// dollars is an amount in millionths of a dollar as a decimal number of dollars.
+func dollars(micro int64) string {
+	if micro <= 0 {
+		return "0"
+	}
+	b := strconv.AppendInt(make([]byte, 0, 24), micro/1e6, 10)
+	rest := micro % 1e6
+	if rest == 0 {
+		return string(b)
+	}
+	b = append(b, '.')
+	for place := int64(1e5); rest > 0; place /= 10 {
+		b = append(b, byte('0'+rest/place))
+		rest %= place
+	}
+	return string(b)
+}
+
+// maxHeaderText bounds what a header of ours says, whatever its source.
+const maxHeaderText = 256
+
+// headerText is s as a header's value: "none" for nothing, and never longer than
+// 256 bytes or with characters that do not print.
+func headerText(s string) string {
+	switch {
+	case s == "":
+		return "none"
+	case len(s) <= maxHeaderText && plainText(s):
+		return s
+	}
+	return printable(s, maxHeaderText)
+}
