@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+)
+
+func validateCommand(s Streams) *cobra.Command {
+	var f settings
+	c := &cobra.Command{
+		Use:   "validate [FILE]",
+		Short: "Check a configuration and list every fault",
+		Long: `Check a configuration file, the environment and the flags together, without starting
+anything and without a network. Every fault is listed with file, line and column; the
+exit code is 0 for a sound configuration and 78 for a faulty one.`,
+		Example: "  forebay validate forebay.yaml\n  forebay validate --upstream http://127.0.0.1:11434/v1",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				f.file = args[0]
+			}
+			file, err := f.read(s)
+			if err != nil {
+				return err
+			}
+			cfg, err := file.Forebay()
+			if err != nil {
+				return err
+			}
+			if err := cfg.Validate(); err != nil {
+				return err
+			}
+			for _, w := range file.Warnings() {
+				fmt.Fprintln(s.Err, "warning:", w)
+			}
+			_, err = fmt.Fprintf(s.Out, "ok: %d providers, %d models, %d operations, %d keys\n",
+				len(cfg.Providers), len(cfg.Models), len(cfg.Operations), len(file.Keys))
+			return err
+		},
+	}
+	f.register(c)
+	return c
+}
+
+func configCommand(s Streams) *cobra.Command {
+	c := &cobra.Command{Use: "config", Short: "Look at the configuration in force"}
+	c.AddCommand(configShowCommand(s))
+	return c
+}
+
+func configShowCommand(s Streams) *cobra.Command {
+	var f settings
+	var origin bool
+	var output string
+	c := &cobra.Command{
+		Use:   "show",
+		Short: "Print every value, and with --origin where it came from",
+		Long: `Print every value that is in force. A flag goes before the environment, the
+environment before the file, the file before the profile. Secrets are shown as ***.`,
+		Example: "  forebay config show --origin\n  forebay config show --config forebay.yaml --output json",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			file, err := f.read(s)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				enc := json.NewEncoder(s.Out)
+				enc.SetIndent("", "  ")
+				return enc.Encode(map[string]any{"schema_version": 1, "values": file.Origins()})
+			}
+			if output != "table" {
+				return usageError{fmt.Errorf("--output %q: table or json", output)}
+			}
+			t := table.NewWriter()
+			t.SetOutputMirror(s.Out)
+			t.SetStyle(plainTable())
+			for _, v := range file.Origins() {
+				row := table.Row{v.Key, v.Value}
+				if origin {
+					row = append(row, v.Origin)
+				}
+				t.AppendRow(row)
+			}
+			t.Render()
+			return nil
+		},
+	}
+	f.register(c)
+	c.Flags().BoolVar(&origin, "origin", false, "say where each value came from")
+	c.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	return c
+}
+
+// plainTable is a table without borders: readable, and easy to cut.
+func plainTable() table.Style {
+	style := table.StyleDefault
+	style.Options = table.OptionsNoBordersAndSeparators
+	return style
+}
