@@ -1,0 +1,140 @@
+package archtest
+
+import (
+	"go/ast"
+	"slices"
+	"strings"
+)
+
+// Layer is a package's place. A package imports only packages of this module
+// whose layer is lower; so packages of one layer never import one another.
+type Layer struct {
+	Package string // below the module's root; "." for the root
+	Layer   int
+	// StdOnly refuses every import but the standard library's.
+	StdOnly bool
+	// Importers, where not nil, are the only packages that import this one.
+	Importers []string
+}
+
+// Table is the order of this module's packages, from the bottom. A row in it is a
+// decision: the same layer means "never import one another", as for the policies
+// (cache, queue, limit, breaker, degrade, cost, privacy, monitor) and for config
+// and gateway.
+func Table() []Layer {
+	// Providers are handed to forebay.New; only what builds a Config imports them.
+	wiring := []string{"config", "internal/app"}
+	return []Layer{
+		{Package: "llm", Layer: 0, StdOnly: true},
+		{Package: "internal/archtest", Layer: 0, StdOnly: true},
+
+		{Package: "llm/llmtest", Layer: 1},
+		{Package: "dialect/openai", Layer: 1},
+		{Package: "cache", Layer: 1},
+		{Package: "queue", Layer: 1},
+		{Package: "limit", Layer: 1},
+		{Package: "breaker", Layer: 1},
+		{Package: "degrade", Layer: 1},
+		{Package: "cost", Layer: 1},
+		{Package: "monitor", Layer: 1},
+		{Package: "internal/memnet", Layer: 1},
+		{Package: "internal/replay", Layer: 1},
+
+		{Package: "config/internal/settings", Layer: 2, Importers: []string{"config"}},
+		{Package: "provider/openai", Layer: 2, Importers: wiring},
+		{Package: "provider/simulated", Layer: 2, Importers: wiring},
+		{Package: ".", Layer: 2},
+
+		{Package: "config", Layer: 3},
+		{Package: "gateway", Layer: 3},
+
+		{Package: "internal/app", Layer: 4},
+		{Package: "internal/cli", Layer: 5},
+		{Package: "cmd/forebay", Layer: 6},
+	}
+}
+
+// Layers checks the imports of every file but tests against the table: no import
+// upward or sideways, no package without a row, no row without a package.
+func Layers(t *Tree, table []Layer) []Finding {
+	rows := map[string]Layer{}
+	var found []Finding
+	for _, row := range table {
+		if _, twice := rows[row.Package]; twice {
+			found = append(found, Finding{Place: row.Package, Text: "stands twice in the table of layers"})
+		}
+		rows[row.Package] = row
+	}
+	seen := map[string]bool{}
+	for _, p := range t.Packages {
+		if !p.HasCode() {
+			continue
+		}
+		seen[p.Path] = true
+		row, ok := rows[p.Path]
+		if !ok {
+			found = append(found, Finding{Place: p.Path, Text: "has no layer: give it a row in the table of layers"})
+			continue
+		}
+		found = append(found, t.importsOf(p, row, rows)...)
+	}
+	for _, row := range table {
+		if !seen[row.Package] {
+			found = append(found, Finding{Place: row.Package, Text: "has a row in the table of layers and no code: remove the row"})
+		}
+	}
+	return found
+}
+
+func (t *Tree) importsOf(p *Package, row Layer, rows map[string]Layer) []Finding {
+	var found []Finding
+	for _, f := range p.Files {
+		if f.Test {
+			continue
+		}
+		t.imports(f, func(spec *ast.ImportSpec, local, full string) {
+			dep, known := rows[local]
+			switch {
+			case row.StdOnly && strings.Contains(firstElement(full), "."):
+				found = append(found, t.at(spec.Pos(), "%s imports %s: it may import the standard library alone", p.Path, full))
+			case !known:
+				// another module, or a package without a row, which is a finding of its own
+			case dep.Layer >= row.Layer:
+				found = append(found, t.at(spec.Pos(), "%s (layer %d) imports %s (layer %d)", p.Path, row.Layer, local, dep.Layer))
+			case dep.Importers != nil && !slices.Contains(dep.Importers, p.Path):
+				found = append(found, t.at(spec.Pos(), "%s imports %s, which is for %s alone", p.Path, local, strings.Join(dep.Importers, " and ")))
+			}
+		})
+	}
+	return found
+}
+
+func firstElement(importPath string) string {
+	first, _, _ := strings.Cut(importPath, "/")
+	return first
+}
+
+// Heavy are the modules that a program which only uses the library must not get:
+// SDKs, databases and what only the binary needs.
+func Heavy() []string {
+	return []string{
+		"github.com/aws/",
+		"modernc.org/sqlite", "github.com/mattn/go-sqlite3", "github.com/ncruces/go-sqlite3",
+		"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters",
+		"github.com/spf13/", "github.com/goccy/go-yaml", "github.com/jedib0t/", "github.com/schollz/",
+	}
+}
+
+// Light checks the transitive imports of the root package, as go list -deps gives
+// them, against the modules that it must not pull in.
+func Light(deps, heavy []string) []Finding {
+	var found []Finding
+	for _, dep := range deps {
+		for _, prefix := range heavy {
+			if strings.HasPrefix(dep, prefix) {
+				found = append(found, Finding{Place: ".", Text: "the library pulls in " + dep + ": only config and internal/app may"})
+			}
+		}
+	}
+	return found
+}
