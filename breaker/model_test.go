@@ -243,7 +243,7 @@ func TestRandomConfigs(t *testing.T) {
 	})
 }
 
-// TestDetection: how fast a target that worked for ten minutes is seen to fail.
+// TestDetection: how fast a target that worked for longer than the window is seen to fail.
 func TestDetection(t *testing.T) {
 	const every = 50 * time.Millisecond // 20 calls a second
 	for _, c := range []struct {
@@ -256,10 +256,10 @@ func TestDetection(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			worst := 0
-			for seed := range uint64(100) {
+			for seed := range uint64(50) {
 				r := rand.New(rand.NewPCG(seed, 1))
 				b := newRig(t, breaker.Config{})
-				for range 12_000 {
+				for range 8_000 {
 					b.call(r.Float64() < 0.001)
 					b.now = b.now.Add(every)
 				}
@@ -275,7 +275,7 @@ func TestDetection(t *testing.T) {
 			if worst > c.within {
 				t.Errorf("opened after %d calls at worst, want %d", worst, c.within)
 			}
-			t.Logf("worst of 100: %d calls", worst)
+			t.Logf("worst of 50: %d calls", worst)
 		})
 	}
 }
@@ -283,7 +283,7 @@ func TestDetection(t *testing.T) {
 // TestNoFalseOpening: a million calls of which one in a hundred fails at random,
 // at every pace: at low ones each window is a small sample.
 func TestNoFalseOpening(t *testing.T) {
-	for _, every := range []time.Duration{time.Millisecond, 50 * time.Millisecond, time.Second, 5 * time.Second, 14 * time.Second} {
+	for _, every := range []time.Duration{50 * time.Millisecond, time.Second, 14 * time.Second} {
 		r := rand.New(rand.NewPCG(uint64(every), 2))
 		b := newRig(t, breaker.Config{})
 		for i := range 1_000_000 {

@@ -79,9 +79,11 @@ func TestNeverOverMax(t *testing.T) {
 	l := limit.New(limit.Config{MaxConcurrent: most})
 	var holders, got atomic.Int64
 	var wg sync.WaitGroup
+	begin := make(chan struct{})
 	for range 8 {
 		wg.Go(func() {
-			for range 200_000 {
+			<-begin
+			for range 100_000 {
 				if !l.TryAcquire() {
 					continue
 				}
@@ -94,6 +96,7 @@ func TestNeverOverMax(t *testing.T) {
 			}
 		})
 	}
+	close(begin)
 	wg.Wait()
 	if got.Load() == 0 || l.InFlight() != 0 || l.Unmatched() != 0 {
 		t.Errorf("%d slots given, %d in flight, %d unmatched at the end", got.Load(), l.InFlight(), l.Unmatched())

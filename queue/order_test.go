@@ -29,6 +29,7 @@ func served(o *order) string {
 	return strings.Join(got, " ")
 }
 
+// TestOrder is one table: who waits, and in which order they are served.
 func TestOrder(t *testing.T) {
 	const s = time.Second
 	plain := Config{CriticalReserve: -1, Floor: -1}
@@ -120,6 +121,7 @@ func TestOneTenantsFloodDelaysNobody(t *testing.T) {
 	}
 }
 
+// TestVictim is one table: who waits, and who has to leave for the last of them.
 func TestVictim(t *testing.T) {
 	const s = time.Second
 	for _, c := range []struct {

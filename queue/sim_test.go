@@ -4,13 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"runtime"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/forebay-ai/forebay/llm"
@@ -151,7 +147,8 @@ func TestCriticalFirst(t *testing.T) {
 	for _, other := range []llm.Priority{llm.Low, llm.Normal, llm.High} {
 		bubble(t, func(t *testing.T) {
 			w := newWorld(t, queue.Config{}, 10)
-			fates := w.run(3*time.Minute,
+			const d = 100 * time.Second
+			fates := w.run(d,
 				load{priority: llm.Critical, rate: capacity / 2, deadline: 5 * time.Second},
 				load{priority: other, rate: 10 * capacity, deadline: 45 * time.Second})
 			critical, flood := fates[0], fates[1]
@@ -163,7 +160,7 @@ func TestCriticalFirst(t *testing.T) {
 			if p99 := quantile(critical, 0.99); p99 > 550*time.Millisecond {
 				t.Errorf("critical requests wait %s (p99), want at most one service time and 50 ms", p99)
 			}
-			if n := count(flood, answered); float64(n) < 0.9*capacity/2*144 {
+			if n := count(flood, answered); float64(n) < 0.9*capacity/2*(d*4/5).Seconds() {
 				t.Errorf("only %d others were answered: slots stood idle or were wasted", n)
 			}
 		})
@@ -174,7 +171,7 @@ func TestCriticalFirst(t *testing.T) {
 func TestLowFloodSparesPeople(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, queue.Config{}, 10)
-		fates := w.run(3*time.Minute,
+		fates := w.run(100*time.Second,
 			load{priority: llm.Normal, rate: capacity / 2, deadline: 15 * time.Second},
 			load{priority: llm.High, rate: capacity / 10, deadline: 15 * time.Second},
 			load{priority: llm.Low, rate: 10 * capacity, deadline: 45 * time.Second})
@@ -193,7 +190,7 @@ func TestNoStarvation(t *testing.T) {
 	for _, times := range []float64{1, 2, 10} {
 		bubble(t, func(t *testing.T) {
 			w := newWorld(t, queue.Config{}, 10)
-			const d = 5 * time.Minute
+			const d = 3 * time.Minute
 			fates := w.run(d,
 				load{priority: llm.Critical, rate: times * capacity, deadline: 45 * time.Second},
 				load{priority: llm.Low, tenant: "background", rate: 2})
@@ -223,7 +220,7 @@ func TestNoisyNeighbour(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		goodput := func(loads ...load) (float64, time.Duration) {
 			w := newWorld(t, queue.Config{}, 10)
-			fates := w.run(3*time.Minute, loads...)
+			fates := w.run(100*time.Second, loads...)
 			quiet := slices.Concat(fates[:4]...)
 			return share(quiet, answered), quantile(quiet, 0.99)
 		}
@@ -246,7 +243,7 @@ func TestGoodput(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			for _, times := range []float64{0.5, 0.8, 1, 1.5, 2, 3, 5, 10, 20} {
 				w := newWorld(t, queue.Config{}, 10)
-				const d = 90 * time.Second
+				const d = 60 * time.Second
 				fates := w.run(d, load{rate: times * capacity, deadline: deadline})[0]
 				good := float64(count(fates, answered)) / (d * 4 / 5).Seconds() / capacity
 				wasted := 1 - float64(count(fates, answered))/float64(count(fates, started))
@@ -260,121 +257,5 @@ func TestGoodput(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// TestConservation: random requests with every way to end, and afterwards all are
-// accounted for and every slot is back. FOREBAY_SEED repeats a run.
-func TestConservation(t *testing.T) {
-	seed := rand.Uint64()
-	if s := os.Getenv("FOREBAY_SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
-	}
-	t.Logf("FOREBAY_SEED=%d", seed)
-	var total queue.Stats
-	for round := range uint64(60) {
-		bubble(t, func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, round))
-			cfg := queue.Config{
-				Max: 1 + r.IntN(30), MaxBytes: 500, QueueAt: r.IntN(4), MaxAge: time.Duration(1+r.IntN(20)) * time.Second,
-			}
-			conserve(t, r, cfg, &total)
-		})
-	}
-	t.Logf("%+v", total)
-	if total.Started == 0 || total.Waited == 0 || total.Refused == 0 || total.Expired == 0 || total.Displaced == 0 || total.Cancelled == 0 {
-		t.Errorf("some way to end never came up: %+v", total)
-	}
-}
-
-func conserve(t *testing.T, r *rand.Rand, cfg queue.Config, total *queue.Stats) {
-	s := newSlots(3)
-	l := queue.NewLine(cfg, s)
-	var wg sync.WaitGroup
-	const n = 300
-	var mu sync.Mutex // guards ok and failed
-	ok, failed := 0, 0
-	for i := range n {
-		e := queue.Entry{Priority: llm.Priorities[r.IntN(4)], Tenant: strconv.Itoa(r.IntN(3)), Bytes: r.IntN(60)}
-		ctx, cancel := context.WithCancel(context.Background())
-		if r.IntN(3) == 0 {
-			e.Deadline = time.Now().Add(time.Duration(r.IntN(10)) * time.Second)
-		}
-		if r.IntN(4) == 0 {
-			time.AfterFunc(time.Duration(r.IntN(8))*time.Second, cancel)
-		}
-		hold := time.Duration(r.IntN(4)) * time.Second // whole seconds, so that things happen at the same instant
-		wg.Go(func() {
-			defer cancel()
-			_, err := l.Enter(ctx, e)
-			mu.Lock()
-			if err != nil {
-				failed++
-			} else {
-				ok++
-			}
-			mu.Unlock()
-			if err == nil {
-				time.Sleep(hold)
-				l.Leave(hold)
-			}
-		})
-		if r.IntN(3) == 0 {
-			time.Sleep(time.Duration(r.IntN(3)) * time.Second)
-		}
-		synctest.Wait()
-		st := l.Stats()
-		if st.Running != int(s.taken.Load()) || st.Waiting > cfg.Max || st.Bytes > cfg.MaxBytes ||
-			st.Entered != int64(i+1) || int64(ok) != st.Started || int64(st.Running) != st.Started-st.Left {
-			t.Fatalf("after %d: %d slots taken, %d ok, %+v", i+1, s.taken.Load(), ok, st)
-		}
-		if idle := st.Running < 3 && (cfg.QueueAt == 0 || st.Running < cfg.QueueAt || st.ByPriority[3] > 0); idle && st.Waiting > 0 {
-			t.Fatalf("a slot is idle while %d wait: %+v", st.Waiting, st)
-		}
-	}
-	wg.Wait()
-	st := l.Stats()
-	if st.Running != 0 || st.Waiting != 0 || st.Bytes != 0 || s.taken.Load() != 0 || st.Unmatched != 0 {
-		t.Fatalf("at the end: %+v", st)
-	}
-	if ok+failed != n || int64(ok) != st.Left || int64(failed) != st.Refused+st.Expired+st.Displaced+st.Cancelled {
-		t.Fatalf("%d ok and %d failed of %d: %+v", ok, failed, n, st)
-	}
-	total.Started += st.Started
-	total.Waited += st.Waited
-	total.Refused += st.Refused
-	total.Expired += st.Expired
-	total.Displaced += st.Displaced
-	total.Cancelled += st.Cancelled
-}
-
-// TestNoLostWakeUp runs on real processors: at the end of each round everybody has
-// had a slot, or the test hangs.
-func TestNoLostWakeUp(t *testing.T) {
-	s := newSlots(1)
-	l := queue.NewLine(queue.Config{Max: 1000, MaxAge: time.Hour}, s)
-	var wg sync.WaitGroup
-	for i := range 16 {
-		wg.Go(func() {
-			for j := range 2000 {
-				ctx, cancel := context.WithCancel(context.Background())
-				if j%7 == 0 {
-					time.AfterFunc(time.Microsecond, cancel)
-				}
-				_, err := l.Enter(ctx, queue.Entry{Priority: llm.Priorities[i%4], Tenant: strconv.Itoa(i % 3)})
-				if err == nil {
-					runtime.Gosched() // let others come while the slot is taken
-					l.Leave(0)
-				}
-				cancel()
-				if err != nil && llm.KindOf(err) != llm.CallerCancelled {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if st := l.Stats(); st.Running != 0 || st.Waiting != 0 || s.taken.Load() != 0 || st.Waited == 0 {
-		t.Errorf("%+v, %d slots taken", st, s.taken.Load())
 	}
 }

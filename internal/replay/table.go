@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -55,12 +56,15 @@ func (p *printer) table(heads table.Row, rows []table.Row, textColumns ...int) {
 		columns = append(columns, table.ColumnConfig{Number: i, Align: align, AlignHeader: align, WidthMax: 44, WidthMaxEnforcer: text.WrapSoft})
 	}
 	t.SetColumnConfigs(columns)
-	gap := ""
 	if p.some {
-		gap = "\n"
+		_, p.err = io.WriteString(p.w, "\n")
 	}
 	p.some = true
-	_, p.err = fmt.Fprintf(p.w, "%s%s\n", gap, t.Render())
+	for line := range strings.SplitSeq(t.Render(), "\n") {
+		if p.err == nil {
+			_, p.err = fmt.Fprintln(p.w, strings.TrimRight(line, " "))
+		}
+	}
 }
 
 func (p *printer) style() table.Style {
