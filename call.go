@@ -169,8 +169,8 @@ func (k *call) mustBeCached(e *cache.Entry) error {
 // makeKey fixes the cache key. It names the target that is preferred, so that an
 // answer of another model is never found under it.
 func (k *call) makeKey() error {
-	buf := canonicalBuffers.Get().(*[]byte)
-	defer canonicalBuffers.Put(buf)
+	buf := k.client.scratch.Get().(*[]byte)
+	defer k.client.scratch.Put(buf)
 	canonical, err := k.req.Dialect.Canonical((*buf)[:0], k.req.Endpoint, k.req.Body)
 	if err != nil {
 		return llm.AsError(err)

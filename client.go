@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,7 @@ type Client struct {
 	places   int // how many calls may wait for one target
 
 	trouble atomic.Int64 // Unix ns of the last fallback or change of a breaker; 0: never
+	scratch sync.Pool    // of *[]byte, for canonical forms that live until they are hashed
 	active  atomic.Int64 // calls between begin and end
 	closing atomic.Bool
 	idle    chan struct{} // gets a value whenever active falls to zero while closing
@@ -70,6 +72,7 @@ func New(cfg Config) (*Client, error) {
 		monitor: cfg.Monitor,
 		flights: cache.NewFlights(cache.FlightsConfig{}),
 		idle:    make(chan struct{}, 1),
+		scratch: sync.Pool{New: func() any { return new([]byte) }},
 	}
 	var err error
 	if c.degrader, err = degrade.New(cfg.Degrade); err != nil {

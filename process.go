@@ -98,7 +98,7 @@ func (w *wholeAnswer) Next() (llm.Chunk, error) {
 	if w.body == nil {
 		return llm.Chunk{}, io.EOF
 	}
-	c := llm.Chunk{Raw: w.body, Events: 1, Useful: true}
+	c := llm.Chunk{Raw: w.body, Events: 1, Last: true, Useful: true}
 	w.body = nil
 	return c, nil
 }

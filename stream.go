@@ -134,7 +134,7 @@ func (k *call) deliverStored(e *cache.Entry, body []byte) *Stream {
 	k.meta.Timing.Total = time.Since(k.start)
 	return &Stream{
 		call: k, meta: k.meta,
-		first: llm.Chunk{Raw: body, Events: 1, Useful: true, Finish: e.Finish, Model: e.Model},
+		first: llm.Chunk{Raw: body, Events: 1, Last: true, Useful: true, Finish: e.Finish, Model: e.Model},
 	}
 }
 
@@ -202,7 +202,7 @@ func (k *call) fallBack(strategy degrade.Strategy, cause *llm.Error) *Stream {
 		mark()
 		k.meta.Timing.Total = time.Since(k.start)
 		return &Stream{call: k, meta: k.meta, first: llm.Chunk{
-			Raw: body, Events: 1, Useful: true, Finish: llm.FinishStop, Text: func() string { return text },
+			Raw: body, Events: 1, Last: true, Useful: true, Finish: llm.FinishStop, Text: func() string { return text },
 		}}
 	}
 	return nil

@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"hash"
-	"sync"
 )
 
 // Key names one answer. It is a whole SHA-256: a shortened one could be forged.
@@ -34,19 +32,6 @@ type Identity struct {
 // keys of different versions never meet.
 const keyVersion = "forebay cache key 1\n"
 
-// scratchLimit is the largest scratch buffer, in bytes, that is kept for the next
-// key: names are short, and one absurd name must not stay in memory.
-const scratchLimit = 16 << 10
-
-// keyMaker hashes one key at a time.
-type keyMaker struct {
-	sum     hash.Hash
-	scratch []byte
-}
-
-// keyMakers recycles hashes: a new one for each key would be an allocation a request.
-var keyMakers = sync.Pool{New: func() any { return &keyMaker{sum: sha256.New()} }}
-
 // KeyOf makes the key of a request: the hash of its identity, with tenant, user and
 // persona as far as scope names them, and of its canonical form. An empty scope
 // means DefaultScope; the tenant counts under every scope but Shared alone. A
@@ -54,10 +39,10 @@ var keyMakers = sync.Pool{New: func() any { return &keyMaker{sum: sha256.New()} 
 //
 // Different arguments give different inputs to the hash: each field is preceded by
 // its length, and their number and order are fixed. KeyOf keeps no reference to its
-// arguments and does not allocate.
+// arguments, and does not allocate unless the names exceed some 450 bytes together.
 func KeyOf(id Identity, scope []Dimension, canonical []byte) Key {
-	m := keyMakers.Get().(*keyMaker)
-	b := append(m.scratch[:0], keyVersion...)
+	var space [512]byte // room for names of the usual length, on the stack
+	b := append(space[:0], keyVersion...)
 	for _, field := range [...]string{
 		id.Dialect, id.Endpoint, id.Operation, id.Family, id.Model, id.PromptVersion, id.Namespace,
 	} {
@@ -69,15 +54,11 @@ func KeyOf(id Identity, scope []Dimension, canonical []byte) Key {
 	b = appendField(b, id.Persona, personas)
 	b = binary.AppendUvarint(b, uint64(len(canonical)))
 
-	m.sum.Reset()
-	m.sum.Write(b) // a hash never fails to write
-	m.sum.Write(canonical)
-	b = m.sum.Sum(b[:0])
-	k := Key(b)
-	if m.scratch = b; cap(b) > scratchLimit {
-		m.scratch = nil
-	}
-	keyMakers.Put(m)
+	h := sha256.New()
+	h.Write(b) // a hash never fails to write
+	h.Write(canonical)
+	var k Key
+	h.Sum(k[:0])
 	return k
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/forebay-ai/forebay/cache"
 	"github.com/forebay-ai/forebay/config/internal/settings"
+	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/provider/simulated"
 )
 
@@ -121,27 +122,20 @@ func (f *File) checkKeys() {
 	names, secrets := map[string]string{}, map[string]string{}
 	for _, i := range v.Names("keys") {
 		at := []string{"keys", i}
-		name, secret := v.Get("keys", i, "name"), v.Get("keys", i, "secret")
-		if name == nil {
-			v.Wrong(at, settings.Join(at)+" has no name", "Add name: it stands in logs and accounts.")
+		if name := v.Get("keys", i, "name"); name == nil {
+			f.missing(at, "name", "Add name: it stands in logs and accounts.")
 		} else {
 			checkID(name)
-			if first, twice := names[name.Value.(string)]; twice {
-				name.Wrong(fmt.Sprintf("%s: the name is that of %s too", name.Key, first), "Names of keys are unique.")
-			}
-			names[name.Value.(string)] = name.Key
+			unique(names, name, name.Value.(string))
 		}
-		if secret == nil {
-			v.Wrong(at, settings.Join(at)+" has no secret", "Add secret, best through the environment: ${NAME}.")
+		if secret := v.Get("keys", i, "secret"); secret == nil {
+			f.missing(at, "secret", "Add secret, best through the environment: ${NAME}.")
 		} else {
 			f.checkSecret(secret)
-			if first, twice := secrets[v.Secret("keys", i, "secret").Reveal()]; twice {
-				secret.Wrong(fmt.Sprintf("%s: the secret is that of %s too", secret.Key, first), "Secrets of keys are unique.")
-			}
-			secrets[v.Secret("keys", i, "secret").Reveal()] = secret.Key
+			unique(secrets, secret, secret.Value.(llm.Secret).Reveal())
 		}
-		if v.Lookup(settings.Join([]string{"keys", i, "tenant"})) != nil {
-			checkID(v.Get("keys", i, "tenant"))
+		if tenant := v.Lookup(settings.Join([]string{"keys", i, "tenant"})); tenant != nil {
+			checkID(tenant)
 		}
 		if s := v.Get("keys", i, "expires"); s != nil {
 			if _, err := parseTime(s.Value.(string)); err != nil {
@@ -149,6 +143,22 @@ func (f *File) checkKeys() {
 			}
 		}
 	}
+}
+
+// missing notes that something has to be there, unless it is there and at fault.
+func (f *File) missing(at []string, member, fix string) {
+	if !f.faulty(append(slices.Clone(at), member)) {
+		f.values.Wrong(at, settings.Join(at)+" has no "+member, fix)
+	}
+}
+
+// unique notes a value that an earlier key has.
+func unique(seen map[string]string, s *settings.Setting, text string) {
+	if first, twice := seen[text]; twice {
+		s.Wrong(fmt.Sprintf("%s: it is the same as %s", s.Key, first), "Names and secrets of keys are unique.")
+		return
+	}
+	seen[text] = s.Key
 }
 
 func checkID(s *settings.Setting) {
@@ -184,14 +194,14 @@ func (f *File) checkProviders() {
 		kind := v.Get("providers", name, "type")
 		if kind == nil {
 			if !f.faulty(at) {
-				v.Wrong(at, settings.Join(at)+" has no type", "Add type: openai or type: simulated.")
+				f.missing(at, "type", "Add type: openai or type: simulated.")
 			}
 			continue
 		}
 		switch kind.Value {
 		case typeOpenAI:
-			if v.Get("providers", name, "base_url") == nil && !f.faulty(append(at, "base_url")) {
-				v.Wrong(at, settings.Join(at)+" has no base_url", "Add base_url, such as base_url: "+openAIURL+".")
+			if v.Get("providers", name, "base_url") == nil {
+				f.missing(at, "base_url", "Add base_url, such as base_url: "+openAIURL+".")
 			}
 			f.refuse(at, typeOpenAI)
 		case typeSimulated:
@@ -262,9 +272,7 @@ func (f *File) checkModels(broken bool) {
 			p := v.Get(append(slices.Clone(target), "provider")...)
 			switch {
 			case p == nil:
-				if !f.faulty(target) {
-					v.Wrong(target, settings.Join(target)+" has no provider", "Add provider: a name under providers.")
-				}
+				f.missing(target, "provider", "Add provider: a name under providers.")
 			case !slices.Contains(providers, p.Value.(string)):
 				p.Wrong(fmt.Sprintf("%s: there is no provider %s", p.Key, settings.Quote(p.Value.(string))), settings.Suggest(p.Value.(string), "providers", providers))
 			}

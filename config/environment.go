@@ -101,9 +101,11 @@ func (e environment) strangers(s *settings.Schema) []string {
 		if !strings.HasPrefix(name, "FOREBAY_") || slices.Contains(known, name) {
 			continue
 		}
+		warning := fmt.Sprintf("environment %s is not known and has no effect.", name)
 		if near := settings.Nearest(name, known); near != "" {
-			warnings = append(warnings, fmt.Sprintf("environment %s is not known and has no effect. Did you mean %s?", name, near))
+			warning += fmt.Sprintf(" Did you mean %s?", near)
 		}
+		warnings = append(warnings, warning)
 	}
 	slices.Sort(warnings)
 	return warnings

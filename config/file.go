@@ -60,7 +60,7 @@ type Gateway struct {
 // Log says what is logged and how.
 type Log struct {
 	Level slog.Level
-	// Format is text or json.
+	// Format is text, json, or auto for text on a terminal and json elsewhere.
 	Format string
 	// Requests logs a line for each request at level info.
 	Requests bool

@@ -236,8 +236,8 @@ func otherKeys() []*settings.Key {
 			Doc: "The least important lines that are logged.",
 		},
 		{
-			Path: "log.format", Kind: settings.Choice, Choices: []string{"text", "json"}, Initial: "text", Env: "FOREBAY_LOG_FORMAT",
-			Doc: "How lines are written.",
+			Path: "log.format", Kind: settings.Choice, Choices: []string{"auto", "text", "json"}, Initial: "auto", Env: "FOREBAY_LOG_FORMAT",
+			Doc: "How lines are written. auto is text on a terminal and json elsewhere.",
 		},
 		{
 			Path: "log.requests", Kind: settings.Bool, Initial: "false", Env: "FOREBAY_LOG_REQUESTS",

@@ -16,7 +16,11 @@ func Reference() string {
 	b.WriteString(referenceHead)
 	group := ""
 	for _, k := range s.Keys {
-		if first := settings.Elements(k.Path)[0]; first != group {
+		first := settings.Elements(k.Path)[0]
+		if first == k.Path {
+			first = "top level"
+		}
+		if first != group {
 			group = first
 			fmt.Fprintf(&b, "\n## %s\n\n| key | type | default | analysis | interactive | variable | meaning |\n|---|---|---|---|---|---|---|\n", group)
 		}

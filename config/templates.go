@@ -41,7 +41,7 @@ func (f *File) readTemplates() {
 		f.texts[persona] = texts
 		checked := degrade.Config{Personas: map[string]degrade.Persona{persona: {Templates: texts}}}
 		if err := checked.Validate(); err != nil {
-			s.Wrong(fmt.Sprintf("%s: %v", s.Key, err), "Correct the text.")
+			s.Wrong(s.Key+": "+err.Error(), "Correct the text.")
 		}
 	}
 	v.Each(func(s *settings.Setting) {
@@ -55,10 +55,18 @@ func (f *File) readTemplates() {
 		case s.Row.Path == "templates.*.*":
 			c := degrade.Config{Templates: map[string]map[string]string{emptyForAny(path[1]): {emptyForAny(path[2]): s.Value.(string)}}}
 			if err := c.Validate(); err != nil {
-				s.Wrong(fmt.Sprintf("%s: %v", s.Key, err), "Correct the text; a locale is default, de or de-DE.")
+				s.Wrong(s.Key+": "+reason(err), "Correct the text; a locale is default, de or de-DE.")
 			}
 		}
 	})
+}
+
+// reason is what package degrade says of a text, without the name that it has there.
+func reason(err error) string {
+	if _, rest, ok := strings.Cut(err.Error(), "]: "); ok {
+		return rest
+	}
+	return err.Error()
 }
 
 func emptyForAny(name string) string {

@@ -289,7 +289,7 @@ func TestControls(t *testing.T) {
 			a.User, a.Cache = "u", llm.CacheDirectives{NoWrite: true, TTL: 5 * time.Minute}
 		})},
 		{"long user of the body", post(chatPath, longUser), base(func(a *asked) {
-			a.User = "sha256:2f0d3a9b1a3ca7d28b8d8d9b4c3ab7e1"
+			a.User = "sha256:"
 		})},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -299,7 +299,7 @@ func TestControls(t *testing.T) {
 			q := b.last(t)
 			got := asked{q.Tenant, q.Key, q.User, q.Operation, q.Persona, q.Model, q.Priority, q.Timeout, q.Cache}
 			if strings.HasPrefix(c.want.User, "sha256:") && strings.HasPrefix(got.User, "sha256:") && len(got.User) == 71 {
-				got.User = c.want.User
+				got.User = "sha256:" // which hash is for nobody to see
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)

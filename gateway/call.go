@@ -169,7 +169,7 @@ func (g *Gateway) stream(x *visit, req *llm.Request, noFallback bool) error {
 		if !x.write(chunk.Raw) {
 			return nil
 		}
-		if flusher != nil {
+		if flusher != nil && !chunk.Last { // the end of the answer flushes what is last
 			flusher.Flush()
 		}
 		chunk, err = s.Next()

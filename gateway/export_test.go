@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -60,3 +61,9 @@ func Advised(kind llm.Kind) bool {
 
 // IsRefusal is isRefusal.
 func IsRefusal(b []byte) bool { return isRefusal(b) }
+
+// Knows says whether h has the secret of a key.
+func (g *Gateway) Knows(h http.Header) bool {
+	_, err := g.ring.find(h, time.Now())
+	return err == nil
+}

@@ -177,24 +177,26 @@ func (k *Key) grant(fault func(format string, args ...any)) *grant {
 			fault("unknown scope %.64q%s: one of %s", s, didYouMean(s, Scopes()), strings.Join(Scopes(), ", "))
 		}
 	}
-	bands := k.Bands
+	g.grantBands(k.Bands, fault)
+	return g
+}
+
+// grantBands sets the bands, and which of them a call gets that asks for none.
+func (g *grant) grantBands(bands []llm.Priority, fault func(format string, args ...any)) {
 	if len(bands) == 0 {
 		bands = []llm.Priority{llm.Low, llm.Normal}
 	}
+	g.band = slices.Min(bands)
 	for _, b := range bands {
 		if b < llm.Low || b > llm.Critical {
 			fault("unknown band %s: one of low, normal, high, critical", b)
 			continue
 		}
 		g.bands[b.Index()] = true
-	}
-	g.band = slices.Min(bands)
-	for _, b := range bands {
 		if b <= llm.Normal {
 			g.band = max(g.band, b)
 		}
 	}
-	return g
 }
 
 // plainText says that s is ASCII that prints, spaces included.

@@ -148,6 +148,33 @@ func TestFailedBeforeTheFirstChunk(t *testing.T) {
 	wantHeaders(t, r)
 }
 
+// broken is a stream that panics behind its first chunk.
+type broken struct{ told bool }
+
+func (b *broken) Next() (llm.Chunk, error) {
+	if b.told {
+		panic("scripted panic")
+	}
+	b.told = true
+	return llm.Chunk{Raw: []byte("data: {}\n\n")}, nil
+}
+func (*broken) Close() error { return nil }
+
+// TestPanicInAStream breaks the connection: the client must not take what came for
+// the whole answer.
+func TestPanicInAStream(t *testing.T) {
+	b := newBackend(llmtest.Do(func(context.Context, string, *llm.Request) (llm.Stream, error) { return &broken{}, nil }))
+	addr := serve(t, newGateway(t, b, nil))
+	res, err := http.ReadResponse(bufio.NewReader(dial(t, addr, post(chatPath, streamBody))), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, err := io.ReadAll(res.Body); !errors.Is(err, io.ErrUnexpectedEOF) || string(body) != "data: {}\n\n" {
+		t.Errorf("%q ends with %v", body, err)
+	}
+}
+
 // TestClientGone is a client that leaves, at each stage of a call: the call
 // upstream has to end within 100 ms.
 func TestClientGone(t *testing.T) {
@@ -216,8 +243,9 @@ func bubble(t *testing.T, change func(*gateway.Config), b func() *backend, f fun
 // TestSlowReader is a client that stops reading a stream: it is cut at the write
 // deadline, and the call upstream is cancelled.
 func TestSlowReader(t *testing.T) {
-	ended := make(chan error, 1)
+	var ended chan error
 	back := func() *backend {
+		ended = make(chan error, 1) // in the bubble, as all that waits there
 		return newBackend(llmtest.Do(func(ctx context.Context, _ string, _ *llm.Request) (llm.Stream, error) {
 			next := make(chan struct{})
 			close(next)

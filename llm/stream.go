@@ -54,6 +54,10 @@ type Chunk struct {
 	Raw []byte
 	// Events counts the dialect's events in Raw, end mark included.
 	Events int
+	// Last says that Raw ends with the dialect's end mark, or is a whole answer: Next
+	// returns io.EOF behind it, without waiting for the back end. It may be false on
+	// the last chunk too; it only saves those who write the chunk on a separate flush.
+	Last bool
 	// Useful says that Raw brings content that a reader waits for: text, a tool
 	// call, a refusal, a vector. Roles, pings and usage alone are not useful.
 	Useful bool

@@ -1,4 +1,6 @@
-// Command forebay is the gateway and its tools in one binary.
+// Command forebay is the gateway and its tools in one binary: serve, demo, replay
+// and the rest. It only connects the process (arguments, streams, signals, exit
+// code) to package cli, which has the commands.
 package main
 
 import (

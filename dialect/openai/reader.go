@@ -13,8 +13,8 @@ const (
 	// DefaultMaxEvent bounds one event where ReaderOptions does not. Events have
 	// about 200 bytes; one with a whole generated image or file has some 100 KiB.
 	DefaultMaxEvent = 1 << 20
-	// firstBuffer is what net/http hands out in one read of a connection at most.
-	firstBuffer = 4 << 10
+	// firstBuffer holds the beginning of most streams, or a short one whole.
+	firstBuffer = 8 << 10
 	// fastBuffer is how far the buffer grows for streams that come faster than they
 	// are read: fewer, larger chunks. It is io.Copy's size.
 	fastBuffer = 32 << 10
@@ -144,7 +144,7 @@ func (r *Reader) take() llm.Chunk {
 	if taken > 0 {
 		raw := make([]byte, taken)
 		copy(raw, r.buf)
-		chunk.Raw = raw
+		chunk.Raw, chunk.Last = raw, r.err == io.EOF
 		chunk.Text = func() string { return streamText(raw) }
 		r.buf = r.buf[:copy(r.buf, r.buf[taken:])]
 		r.line -= taken

@@ -34,7 +34,7 @@ func ReadWhole(endpoint llm.Endpoint, body []byte) (llm.Chunk, error) {
 		return llm.Chunk{}, llm.Errorf(llm.ProviderMalformed, "the provider's answer has no data")
 	}
 	chunk := llm.Chunk{
-		Raw: body, Events: 1, Useful: f.useful,
+		Raw: body, Events: 1, Last: true, Useful: f.useful,
 		Usage: f.usage, Finish: finishReason(f.finish), Model: string(f.model),
 	}
 	if bytes.IndexByte(f.model, '\\') >= 0 {

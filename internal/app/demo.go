@@ -27,10 +27,13 @@ models:
 defaults: {model: demo}
 operations:
   vc-analysis: {model: demo, fallback: [cached, template, error]}
-limits: {max_concurrent: 2}
+limits: {max_concurrent: %d}
 retry: {max: 1, base: 20ms}
 breaker: {consecutive: 5, open_for: 10s}
 `
+
+// demoSlots is how many calls run at once in the demonstration.
+const demoSlots = 2
 
 // demoServiceTime is how long the simulated provider takes for an answer in the
 // part of the demonstration where calls wait.
@@ -84,7 +87,7 @@ func Demo(ctx context.Context, o DemoOptions) error {
 func demoServer(o DemoOptions, upstream string) (*Server, error) {
 	listen := func(addr string) (*Server, error) {
 		file, err := config.Read(config.Sources{
-			Path: "demo.yaml", Content: fmt.Appendf(nil, demoConfig, addr, upstream),
+			Path: "demo.yaml", Content: fmt.Appendf(nil, demoConfig, addr, upstream, demoSlots),
 			Environ: []string{}, // the demonstration is the same whatever is set
 		})
 		if err != nil {

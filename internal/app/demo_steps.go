@@ -78,52 +78,72 @@ func (d *demo) missAndHit(ctx context.Context) error {
 	return nil
 }
 
-// wait sends a burst of twelve calls to two slots, in all bands at once.
+// demoBands are the bands of the burst, from the first to be served to the last.
+var demoBands = [...]string{"critical", "normal", "low"}
+
+// wait takes both slots and sends a burst of nine calls, in all bands at once.
 func (d *demo) wait(ctx context.Context) error {
 	if err := d.upstream.SetFaults([]simulated.Fault{{Kind: simulated.FaultDelay, Wait: demoServiceTime}}); err != nil {
 		return err
 	}
 	defer func() { _ = d.upstream.SetFaults(nil) }() // the empty list is always sound
-	bands := []string{"low", "normal", "critical"}
+	var mu sync.Mutex                                // guards waits and failed
 	waits := map[string][]time.Duration{}
-	var mu sync.Mutex // guards waits and failed
 	var failed error
 	var wg sync.WaitGroup
-	for i := range 12 {
-		band := bands[i%len(bands)]
+	defer wg.Wait()
+	for i := range demoSlots {
+		wg.Go(func() { _, _ = d.waitOne(ctx, 100+i, "normal") }) // what goes wrong here shows in the burst
+	}
+	for start := time.Now(); d.upstream.Calls().InFlight < demoSlots && time.Since(start) < time.Second; {
+		time.Sleep(time.Millisecond)
+	}
+	for i := range 3 * len(demoBands) {
+		band := demoBands[len(demoBands)-1-i%len(demoBands)] // the last to be served come first
 		wg.Go(func() {
-			body := fmt.Sprintf(`{"model":"demo","messages":[{"role":"user","content":"Burst question %d"}]}`, i)
-			r, err := d.send(ctx, "/v1/chat/completions", body, http.Header{"X-Forebay-Priority": {band}})
+			waited, err := d.waitOne(ctx, i, band)
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil || r.status != http.StatusOK {
-				failed = fmt.Errorf("wait: a call of band %s got status %d: %w", band, r.status, errors.Join(err, errors.New(r.body)))
-				return
-			}
-			waited, _ := time.ParseDuration(r.header.Get("X-Forebay-Queue-Ms") + "ms")
 			waits[band] = append(waits[band], waited)
+			failed = errors.Join(failed, err)
 		})
 	}
 	wg.Wait()
 	if failed != nil {
 		return failed
 	}
-	slices.Reverse(bands)
-	for _, band := range bands {
-		slices.Sort(waits[band])
-		mean, longest := time.Duration(0), waits[band][len(waits[band])-1]
-		for _, w := range waits[band] {
-			mean += w / time.Duration(len(waits[band]))
-		}
-		d.rows = append(d.rows, demoRow{
-			"wait", fmt.Sprintf("4 calls, %s, at once", band),
-			fmt.Sprintf("waited %d ms on average, %d ms at most", mean.Milliseconds(), longest.Milliseconds()), longest + demoServiceTime,
-		})
-	}
-	if waits["low"][3] == 0 {
+	longest := d.showWaits(waits)
+	if longest == 0 {
 		return errors.New("wait: nobody waited")
 	}
 	return nil
+}
+
+// waitOne sends one call of the burst and says how long it waited for a slot.
+func (d *demo) waitOne(ctx context.Context, n int, band string) (time.Duration, error) {
+	body := fmt.Sprintf(`{"model":"demo","messages":[{"role":"user","content":"Burst question %d"}]}`, n)
+	r, err := d.send(ctx, "/v1/chat/completions", body, http.Header{"X-Forebay-Priority": {band}})
+	if err != nil || r.status != http.StatusOK {
+		return 0, fmt.Errorf("wait: a call of band %s got status %d %s: %w", band, r.status, r.body, err)
+	}
+	return time.ParseDuration(r.header.Get("X-Forebay-Queue-Ms") + "ms")
+}
+
+// showWaits adds a row for each band and gives the longest wait of all.
+func (d *demo) showWaits(waits map[string][]time.Duration) (longest time.Duration) {
+	for _, band := range demoBands {
+		sum := time.Duration(0)
+		for _, w := range waits[band] {
+			sum += w
+		}
+		most := slices.Max(waits[band])
+		longest = max(longest, most)
+		d.rows = append(d.rows, demoRow{
+			"wait", fmt.Sprintf("%d calls, %s, at once", len(waits[band]), band),
+			fmt.Sprintf("waited %d ms on average, %d ms at most", sum.Milliseconds()/int64(len(waits[band])), most.Milliseconds()), 0,
+		})
+	}
+	return longest
 }
 
 // breakAndFallBack lets the provider fail until the breaker opens.

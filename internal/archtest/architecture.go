@@ -16,7 +16,8 @@ const mapFile = "ARCHITECTURE.md"
 // name that it has in backticks exists, and every package is named.
 //
 // A path is a span with a slash in it, or with the ending of a file; a brace lists
-// alternatives (`provider/{openai,simulated}`). A name is package.Name, where the
+// alternatives (`provider/{openai,simulated}`). A path that some file imports, as
+// `testing/synctest`, is a package of elsewhere. A name is package.Name, where the
 // package is one of this module. Routes (which begin with a slash), media types and
 // everything else in backticks are not looked at.
 func Architecture(t *Tree) []Finding {
@@ -36,7 +37,8 @@ func Architecture(t *Tree) []Finding {
 		}
 	}
 	for _, p := range t.Packages {
-		if p.HasCode() && p.Path != "." && !named[p.Path] {
+		detail := strings.Contains(p.Path, "/internal/") // the business of the package around it
+		if p.HasCode() && p.Path != "." && !detail && !named[p.Path] {
 			found = append(found, Finding{Place: mapFile, Text: "does not name the package " + p.Path})
 		}
 	}
@@ -62,6 +64,9 @@ func (t *Tree) checkSpan(span, place string, named map[string]bool, exported map
 	if !pathLike.MatchString(span) || mediaType.MatchString(span) {
 		return nil
 	}
+	if t.imported(span) {
+		return nil
+	}
 	isPath := strings.Contains(span, "/") || fileLike.MatchString(span)
 	for _, p := range braces(strings.TrimSuffix(span, "/")) {
 		named[p] = true
@@ -70,6 +75,20 @@ func (t *Tree) checkSpan(span, place string, named map[string]bool, exported map
 		}
 	}
 	return found
+}
+
+// imported says whether a file imports exactly this path.
+func (t *Tree) imported(importPath string) bool {
+	for _, p := range t.Packages {
+		for _, f := range p.Files {
+			for _, spec := range f.Syntax.Imports {
+				if spec.Path.Value == strconv.Quote(importPath) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // braces expands the first brace of a path.

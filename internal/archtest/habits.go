@@ -77,7 +77,7 @@ func (t *Tree) variables(f *File, vars map[string]bool) []Finding {
 				continue
 			}
 			for _, name := range s.Names {
-				vars[name.Name] = true
+				vars[name.Name] = name.Name != "_"
 			}
 			if kind := mutableKind(s); kind != "" {
 				found = append(found, t.at(s.Pos(), "%s is package-level state (%s); give it an owner", s.Names[0].Name, kind))
@@ -209,6 +209,9 @@ func Mentions(t *Tree, words []string) []Finding {
 	var found []Finding
 	for _, name := range slices.Sorted(maps.Keys(t.Texts)) {
 		n := 0
+		if text := t.Texts[name]; !local.MatchString(text) && !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) }) {
+			continue
+		}
 		for line := range strings.Lines(t.Texts[name]) {
 			n++
 			place := name + ":" + strconv.Itoa(n)

@@ -27,6 +27,7 @@ func Table() []Layer {
 	return []Layer{
 		{Package: "llm", Layer: 0, StdOnly: true},
 		{Package: "internal/archtest", Layer: 0, StdOnly: true},
+		{Package: "internal/testreport", Layer: 0, StdOnly: true},
 
 		{Package: "llm/llmtest", Layer: 1},
 		{Package: "dialect/openai", Layer: 1},
@@ -42,7 +43,8 @@ func Table() []Layer {
 
 		{Package: "config/internal/settings", Layer: 2, Importers: []string{"config"}},
 		{Package: "provider/openai", Layer: 2, Importers: wiring},
-		{Package: "provider/simulated", Layer: 2, Importers: wiring},
+		// The command line serves the simulated provider by itself and scripts its faults.
+		{Package: "provider/simulated", Layer: 2, Importers: append([]string{"internal/cli"}, wiring...)},
 		{Package: ".", Layer: 2},
 
 		{Package: "config", Layer: 3},

@@ -186,8 +186,8 @@ func TestHabits(t *testing.T) {
 		{"init", archtest.State, files{"a.go": "package m\nfunc init() {}"}, []string{"a.go:2: has an init function; do the work where it is asked for"}},
 		{
 			"package state", archtest.State,
-			files{"a.go": "package m\nvar mu sync.Mutex\nvar n int\nvar reg = map[string]int{}\n// pool is shared on purpose: why.\nvar pool = sync.Pool{}\n", "b.go": "package m\nfunc f() { n++; reg[\"a\"] = 1 }\nfunc g() { n := 1; n++ }\n"},
-			[]string{"a.go:2: mu is package-level state (sync.Mutex); give it an owner", "b.go:2: assigns the package-level variable n", "b.go:2: assigns the package-level variable reg"},
+			files{"a.go": "package m\nvar _ = 1\nfunc h() { _ = 2 }\nvar mu sync.Mutex\nvar n int\nvar reg = map[string]int{}\n// pool is shared on purpose: why.\nvar pool = sync.Pool{}\n", "b.go": "package m\nfunc f() { n++; reg[\"a\"] = 1 }\nfunc g() { n := 1; n++ }\n"},
+			[]string{"a.go:4: mu is package-level state (sync.Mutex); give it an owner", "b.go:2: assigns the package-level variable n", "b.go:2: assigns the package-level variable reg"},
 		},
 		{
 			"paths of a machine", func(t *archtest.Tree) []archtest.Finding { return archtest.Mentions(t, []string{"mirror.example"}) },
@@ -198,8 +198,8 @@ func TestHabits(t *testing.T) {
 		{
 			"map names what is gone", archtest.Architecture,
 			files{
-				"ARCHITECTURE.md": "`low/`, `p/{a,b}`, `gone.go` and `low.F`, `low.Gone`, `POST /v1/x`, `/v1/x`, `text/plain`, `http.Handler`\n",
-				"low/a.go":        "package low\nfunc F() {}", "p/a/a.go": "package a",
+				"ARCHITECTURE.md": "`low/`, `p/{a,b}`, `gone.go` and `low.F`, `low.Gone`, `POST /v1/x`, `/v1/x`, `testing/synctest`, `text/plain`, `http.Handler`\n",
+				"low/a.go":        "package low\nimport _ \"testing/synctest\"\nfunc F() {}", "p/a/a.go": "package a", "low/internal/x/x.go": "package x",
 			},
 			[]string{"ARCHITECTURE.md:1: names p/b, which is not there", "ARCHITECTURE.md:1: names gone.go, which is not there", "ARCHITECTURE.md:1: names low.Gone, which is not there"},
 		},

@@ -6,6 +6,8 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
+
+	"github.com/forebay-ai/forebay/config"
 )
 
 func validateCommand(s Streams) *cobra.Command {
@@ -67,32 +69,36 @@ environment before the file, the file before the profile. Secrets are shown as *
 			if err != nil {
 				return err
 			}
-			if output == "json" {
+			switch output {
+			case "json":
 				enc := json.NewEncoder(s.Out)
 				enc.SetIndent("", "  ")
 				return enc.Encode(map[string]any{"schema_version": 1, "values": file.Origins()})
+			case "table":
+				_, err := fmt.Fprintln(s.Out, settingsTable(file.Origins(), origin))
+				return err
 			}
-			if output != "table" {
-				return usageError{fmt.Errorf("--output %q: table or json", output)}
-			}
-			t := table.NewWriter()
-			t.SetOutputMirror(s.Out)
-			t.SetStyle(plainTable())
-			for _, v := range file.Origins() {
-				row := table.Row{v.Key, v.Value}
-				if origin {
-					row = append(row, v.Origin)
-				}
-				t.AppendRow(row)
-			}
-			t.Render()
-			return nil
+			return usageError{fmt.Errorf("--output %q: table or json", output)}
 		},
 	}
 	f.register(c)
 	c.Flags().BoolVar(&origin, "origin", false, "say where each value came from")
 	c.Flags().StringVarP(&output, "output", "o", "table", "table or json")
 	return c
+}
+
+// settingsTable lists values, with their origins where asked.
+func settingsTable(values []config.Value, origin bool) string {
+	t := table.NewWriter()
+	t.SetStyle(plainTable())
+	for _, v := range values {
+		row := table.Row{v.Key, v.Value}
+		if origin {
+			row = append(row, v.Origin)
+		}
+		t.AppendRow(row)
+	}
+	return t.Render()
 }
 
 // plainTable is a table without borders: readable, and easy to cut.

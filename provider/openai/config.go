@@ -31,6 +31,7 @@ const (
 	idleConnTimeout = 50 * time.Second // below the 60 s after which AWS load balancers hang up
 	maxHeaderBytes  = 64 << 10         // answers of OpenAI have 2 KB of headers
 	maxErrorBody    = 64 << 10         // error bodies are read this far and cut there
+	readBuffer      = 8 << 10          // an answer of 4 KB with its head in one read; net/http has 4 KB
 	pingAfter       = 15 * time.Second // finds dead HTTP/2 connections within defaultIdle
 )
 
@@ -229,6 +230,7 @@ func (c *Config) transport() *http.Transport {
 		MaxConnsPerHost:        c.MaxConns,
 		IdleConnTimeout:        idleConnTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
+		ReadBufferSize:         readBuffer,
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter},
 	}

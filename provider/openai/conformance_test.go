@@ -2,6 +2,7 @@ package openai_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/llm/llmtest"
@@ -19,13 +21,14 @@ import (
 // backend is a handler that behaves as the suite wants it.
 type backend struct {
 	llmtest.Behaviour
+	called    chan struct{}
 	cancelled chan struct{}
 	mu        sync.Mutex // guards bodies
 	bodies    [][]byte
 }
 
 func newBackend(b llmtest.Behaviour) *backend {
-	return &backend{Behaviour: b, cancelled: make(chan struct{}, 100)}
+	return &backend{Behaviour: b, called: make(chan struct{}, 100), cancelled: make(chan struct{}, 100)}
 }
 
 func (b *backend) seen() [][]byte {
@@ -39,6 +42,7 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	b.bodies = append(b.bodies, body)
 	b.mu.Unlock()
+	b.called <- struct{}{}
 	events := eventList()
 	switch b.Does {
 	case llmtest.Hangs:
@@ -93,7 +97,9 @@ func TestConformanceOverSockets(t *testing.T) {
 		Model: model, Request: chat, Sockets: true,
 		New: func(t *testing.T, b llmtest.Behaviour) llmtest.Backend {
 			h := newBackend(b)
-			return llmtest.Backend{Provider: start(t, h.ServeHTTP, nil), Cancelled: h.cancelled, Bodies: h.seen}
+			return llmtest.Backend{
+				Provider: start(t, h.ServeHTTP, nil), Called: h.called, Cancelled: h.cancelled, Bodies: h.seen,
+			}
 		},
 	})
 }
@@ -104,9 +110,12 @@ func TestConformanceAgainstSimulated(t *testing.T) {
 		Model: model, Request: chat, Sockets: true,
 		New: func(t *testing.T, b llmtest.Behaviour) llmtest.Backend {
 			sim := simulate(t, simulatedFault(b))
-			cancelled := make(chan struct{}, 100)
+			called, cancelled := make(chan struct{}, 100), make(chan struct{}, 100)
 			handler := sim.Handler()
 			p := start(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				r.Body = io.NopCloser(bytes.NewReader(body))
+				called <- struct{}{}
 				defer func() {
 					if r.Context().Err() != nil {
 						cancelled <- struct{}{}
@@ -114,7 +123,7 @@ func TestConformanceAgainstSimulated(t *testing.T) {
 				}()
 				handler.ServeHTTP(w, r)
 			}, nil)
-			return llmtest.Backend{Provider: p, Cancelled: cancelled}
+			return llmtest.Backend{Provider: p, Called: called, Cancelled: cancelled}
 		},
 	})
 }
@@ -147,6 +156,35 @@ func simulatedFault(b llmtest.Behaviour) string {
 		llmtest.NoEnd:   "no_end",
 		llmtest.Refuses: fmt.Sprintf("status=%d", b.Status),
 	}[b.Does]
+}
+
+// The back end sees within 100 ms that a caller has gone, before the head of a
+// whole answer and within a stream. The fastest of a few tries counts: the others
+// show how busy the machine is.
+func TestCancelReachesTheBackEnd(t *testing.T) {
+	for _, b := range []llmtest.Behaviour{{Does: llmtest.Hangs}, {Does: llmtest.Stalls, After: 2}} {
+		h := newBackend(b)
+		p := start(t, h.ServeHTTP, nil)
+		best := time.Hour
+		for try := 0; try < 5 && best > 100*time.Millisecond; try++ {
+			ctx, cancel := context.WithCancel(t.Context())
+			var calling sync.WaitGroup
+			calling.Go(func() {
+				if s, err := p.Call(ctx, model, chat(b.Does == llmtest.Stalls)); err == nil {
+					_, _ = llm.Collect(s)
+				}
+			})
+			<-h.called
+			begin := time.Now()
+			cancel()
+			<-h.cancelled
+			best = min(best, time.Since(begin))
+			calling.Wait()
+		}
+		if best > 100*time.Millisecond {
+			t.Errorf("%s: the back end saw the end after %v", b.Does, best)
+		}
+	}
 }
 
 // Every fault of the simulated back end, over a socket, is seen as what it is: the

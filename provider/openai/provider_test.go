@@ -3,8 +3,6 @@ package openai_test
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +13,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -197,6 +194,7 @@ func TestAnswers(t *testing.T) {
 		{"307", false, status(307, "Location", "http://127.0.0.1:1/", ""), llm.ProviderMalformed},
 		{"101", false, status(101, "Upgrade", "x", ""), llm.ProviderMalformed},
 		{"999", false, status(999, "", "", ""), llm.ProviderError},
+		{"said to be gzip", false, status(200, "Content-Encoding", "gzip", wholeBody), llm.ProviderMalformed},
 		{"gzip", false, status(200, "Content-Encoding", "gzip", zipped(wholeBody)), llm.ProviderMalformed},
 		{"400", false, status(400, "", "", `{"error":{"message":"bad"}}`), llm.ProviderRejected},
 		{"filter", false, status(400, "", "", `{"error":{"message":"bad","code":"content_filter"}}`), llm.ProviderFiltered},
@@ -342,227 +340,6 @@ func TestKeyIsScrubbed(t *testing.T) {
 	want(t, err, llm.ProviderError)
 	_, err = collect(t, raw(t, "HTTP/1.1 "+key+"\r\n\r\n"), chat(true))
 	want(t, err, llm.ProviderConnectionFailed)
-}
-
-// raw answers every connection with the same bytes and closes it.
-func raw(t *testing.T, bytes string) *openai.Provider {
-	t.Helper()
-	return start(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		_, _ = io.WriteString(conn, bytes)
-		_ = conn.Close()
-	}, nil)
-}
-
-// Heads and framing that are wrong.
-func TestBrokenHTTP(t *testing.T) {
-	const head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-	for _, c := range []struct {
-		name, bytes string
-		stream      bool
-		kind        llm.Kind
-	}{
-		{"nothing", "", false, llm.ProviderConnectionFailed},
-		{"half a head", "HTTP/1.1 200 OK\r\nContent", false, llm.ProviderConnectionFailed},
-		{"no HTTP", "hello\r\n\r\n", false, llm.ProviderConnectionFailed},
-		{"huge head", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20) + "\r\n\r\n", false, llm.ProviderConnectionFailed},
-		{"flood of 100s", strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 1000), false, llm.ProviderConnectionFailed},
-		{"length too long", head + "Content-Length: 10000\r\n\r\n" + wholeBody, false, llm.ProviderTruncated},
-		{"length too short", head + "Content-Length: 10\r\n\r\n" + wholeBody, false, llm.ProviderMalformed},
-		{"length over the bound", head + "Content-Length: 99999999999\r\n\r\n" + wholeBody, false, llm.ProviderMalformed},
-		{"bad chunking", head + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n", false, llm.ProviderTruncated},
-		{"no last chunk", head + "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", false, llm.ProviderTruncated},
-		{"end of connection", head + "\r\n" + wholeBody, false, ""},
-		{"end within an event", "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {\"choi", true, llm.ProviderTruncated},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			_, err := collect(t, raw(t, c.bytes), chat(c.stream))
-			if c.kind == "" {
-				if err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want(t, err, c.kind)
-		})
-	}
-}
-
-func TestConnectFailures(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close() // nobody listens there now
-	_, err = collect(t, open(t, openai.Config{BaseURL: "http://" + l.Addr().String(), APIKey: key}), chat(false))
-	if e := want(t, err, llm.ProviderConnectionFailed); !strings.Contains(e.Message, "refused") {
-		t.Errorf("message %q", e.Message)
-	}
-
-	secure := httptest.NewUnstartedServer(answer("application/json", wholeBody))
-	secure.Config.ErrorLog = nil
-	secure.TLS = &tls.Config{}
-	secure.Config.ErrorLog = silent()
-	secure.StartTLS()
-	defer secure.Close()
-	_, err = collect(t, open(t, openai.Config{BaseURL: secure.URL}), chat(false))
-	if e := want(t, err, llm.ProviderConnectionFailed); !strings.Contains(e.Message, "certificate") {
-		t.Errorf("message %q", e.Message)
-	}
-	plain := httptest.NewServer(answer("application/json", wholeBody))
-	defer plain.Close()
-	_, err = collect(t, open(t, openai.Config{BaseURL: strings.Replace(plain.URL, "http", "https", 1)}), chat(false))
-	if e := want(t, err, llm.ProviderConnectionFailed); !strings.Contains(e.Fix, "scheme") {
-		t.Errorf("message %q, fix %q", e.Message, e.Fix)
-	}
-
-	failing := open(t, openai.Config{BaseURL: "http://127.0.0.1:1", Transport: dialFails{}, ConnectTimeout: time.Second})
-	_, err = collect(t, failing, chat(false))
-	if e := want(t, err, llm.ProviderConnectionFailed); e.Limit != "connect_timeout" || e.Value != "1s" {
-		t.Errorf("limit %q, value %q", e.Limit, e.Value)
-	}
-}
-
-// dialFails fails as a dialer does whose time is up.
-type dialFails struct{}
-
-func (dialFails) RoundTrip(*http.Request) (*http.Response, error) {
-	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: context.DeadlineExceeded}
-}
-
-func TestTimeouts(t *testing.T) {
-	for _, c := range []struct {
-		name, limit string
-		stream      bool
-		took        time.Duration
-		handler     http.HandlerFunc
-	}{
-		{"no head", "first_byte_timeout", false, 120 * time.Second, func(_ http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body) // the server sees the end of a connection only from then on
-			<-r.Context().Done()
-		}},
-		{"head, then silence", "idle_timeout", true, 30 * time.Second, func(w http.ResponseWriter, r *http.Request) {
-			answer("text/event-stream", "")(w, r)
-			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done()
-		}},
-		{"silence after slow events", "idle_timeout", true, 3*29*time.Second + 30*time.Second, func(w http.ResponseWriter, r *http.Request) {
-			answer("text/event-stream", "")(w, r)
-			for _, event := range eventList()[:3] {
-				_ = http.NewResponseController(w).Flush()
-				time.Sleep(29 * time.Second)
-				_, _ = io.WriteString(w, event)
-			}
-			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done()
-		}},
-		{"half a whole answer", "idle_timeout", false, 30 * time.Second, func(w http.ResponseWriter, r *http.Request) {
-			answer("application/json", wholeBody[:20])(w, r)
-			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done()
-		}},
-		{"half an error", "", false, 30 * time.Second, func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			w.WriteHeader(500)
-			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done()
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p, begin := inBubble(t, c.handler, nil), time.Now()
-				_, err := collect(t, p, chat(c.stream))
-				e := want(t, err, llm.ProviderTimeout)
-				if e.Limit != c.limit && c.limit != "" {
-					t.Errorf("limit %q, want %q", e.Limit, c.limit)
-				}
-				if took := time.Since(begin); took != c.took {
-					t.Errorf("took %v, want %v", took, c.took)
-				}
-			})
-		})
-	}
-}
-
-// Time that the caller takes between two reads is not the provider's silence.
-func TestSlowReaderIsNotIdle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := inBubble(t, answer("text/event-stream", allEvents()), nil)
-		s, err := p.Call(t.Context(), model, chat(true))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for err == nil {
-			time.Sleep(time.Hour)
-			_, err = s.Next()
-		}
-		if !errors.Is(err, io.EOF) {
-			t.Errorf("%v, want io.EOF", err)
-		}
-	})
-}
-
-func TestUnboundedTimeouts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := inBubble(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			time.Sleep(time.Hour)
-			answer("text/event-stream", eventList()[0])(w, r)
-			_ = http.NewResponseController(w).Flush()
-			time.Sleep(time.Hour)
-			_, _ = io.WriteString(w, done)
-		}), func(cfg *openai.Config) { cfg.FirstByteTimeout, cfg.IdleTimeout = -1, -1 })
-		if _, err := collect(t, p, chat(true)); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// A back end that leaves the body open after its end mark costs a connection, not time.
-func TestOpenBodyAfterEndMark(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := inBubble(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			answer("text/event-stream", allEvents())(w, r)
-			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done()
-		}), nil)
-		begin := time.Now()
-		if _, err := collect(t, p, chat(true)); err != nil {
-			t.Error(err)
-		}
-		if took := time.Since(begin); took > 50*time.Millisecond {
-			t.Errorf("the end took %v", took)
-		}
-	})
-}
-
-func TestSizes(t *testing.T) {
-	small := func(cfg *openai.Config) { cfg.MaxBody, cfg.MaxEvent, cfg.MaxStream = 300, 250, 900 }
-	long := strings.Replace(wholeBody, "one", strings.Repeat("one", 100), 1)
-	unsized := func(w http.ResponseWriter, r *http.Request) {
-		answer("application/json", long[:10])(w, r)
-		_ = http.NewResponseController(w).Flush()
-		_, _ = io.WriteString(w, long[10:])
-	}
-	for _, c := range []struct {
-		name, limit string
-		stream      bool
-		handler     http.HandlerFunc
-	}{
-		{"body", "max_body_bytes", false, answer("application/json", long)},
-		{"body of unknown length", "max_body_bytes", false, unsized},
-		{"event", "max_event_bytes", true, answer("text/event-stream", "data: {\"x\":\""+strings.Repeat("x", 300)+"\"}\n\n")},
-		{"stream", "max_stream_bytes", true, answer("text/event-stream", strings.Repeat(eventList()[1], 10))},
-	} {
-		_, err := collect(t, start(t, c.handler, small), chat(c.stream))
-		if e := want(t, err, llm.ProviderMalformed); e.Limit != c.limit {
-			t.Errorf("%s: limit %q, want %q", c.name, e.Limit, c.limit)
-		}
-	}
 }
 
 func TestForwardRefuses(t *testing.T) {

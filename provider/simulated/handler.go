@@ -183,11 +183,14 @@ func (p *playing) finish() {
 
 // readBody reads a request's body, into memory of its announced size.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *llm.Error) {
+	if r.ContentLength > maxRequest {
+		return nil, tooLarge()
+	}
 	limited := http.MaxBytesReader(w, r.Body, maxRequest)
 	var err error
 	var body []byte
-	if n := r.ContentLength; n >= 0 && n <= maxRequest {
-		body = make([]byte, n)
+	if r.ContentLength >= 0 {
+		body = make([]byte, r.ContentLength)
 		_, err = io.ReadFull(limited, body)
 	} else {
 		body, err = io.ReadAll(limited)
@@ -197,12 +200,16 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *llm.Error) {
 	case err == nil:
 		return body, nil
 	case errors.As(err, &large):
-		return nil, &llm.Error{
-			Kind: llm.CallerTooLarge, Message: label + " the body is too large",
-			Limit: "bytes", Value: strconv.Itoa(maxRequest),
-		}
+		return nil, tooLarge()
 	}
 	return nil, &llm.Error{Kind: llm.CallerInvalidRequest, Message: label + " the body could not be read", Err: err}
+}
+
+func tooLarge() *llm.Error {
+	return &llm.Error{
+		Kind: llm.CallerTooLarge, Message: label + " the body is too large",
+		Limit: "bytes", Value: strconv.Itoa(maxRequest),
+	}
 }
 
 func (p *Provider) serveModels(w http.ResponseWriter, r *http.Request) {

@@ -75,13 +75,21 @@ type Faults struct {
 // Faults returns the faults. The slice is the caller's.
 func (f *Faults) Faults() []Fault { return slices.Clone(f.list) }
 
-// Error lists every fault.
+// maxPrinted bounds the message: nobody reads further, and a file of another kind
+// altogether has a fault in each line.
+const maxPrinted = 100
+
+// Error lists the faults, a hundred at most; Faults has all of them.
 func (f *Faults) Error() string {
 	parts := make([]string, 0, len(f.list)+1)
 	if n := len(f.list); n > 1 {
 		parts = append(parts, fmt.Sprintf("%d faults in the configuration", n))
 	}
-	for _, one := range f.list {
+	for i, one := range f.list {
+		if i == maxPrinted {
+			parts = append(parts, fmt.Sprintf("and %d more", len(f.list)-i))
+			break
+		}
 		parts = append(parts, one.String())
 	}
 	return strings.Join(parts, "\n")

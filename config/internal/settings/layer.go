@@ -67,6 +67,10 @@ func NewLayer(s *Schema, rank int, file, origin string) *Layer {
 
 // Fault notes what is wrong at a place.
 func (l *Layer) Fault(at Place, key, message, fix string) {
+	const longest = 600 // a key may be as long as the file
+	if r := []rune(message); len(r) > longest {
+		message = string(r[:longest]) + "…"
+	}
 	l.Faults = append(l.Faults, Fault{File: l.File, Line: at.line, Column: at.column, Key: key, Message: message, Fix: fix})
 }
 
@@ -166,7 +170,7 @@ func (l *Layer) SetText(row *Key, path []string, text string) {
 	var err error
 	if row.Kind == Choices {
 		items := fields(text)
-		v, err = row.parseList(items, items)
+		v, _, err = row.parseList(items, items)
 	} else {
 		v, err = row.parse(text, text)
 	}

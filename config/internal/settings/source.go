@@ -106,7 +106,7 @@ func window(line string, mark int) (string, int) {
 	return "…" + cut, mark - start + 1
 }
 
-var keyInLine = regexp.MustCompile(`([A-Za-z0-9_.-]+)["']?[ \t]*:`)
+var keyInLine = regexp.MustCompile(`([A-Za-z0-9_.-]+)(?:["'][ \t]*:|[ \t]*:(?:[ \t]|$))`)
 
 // maskUnparsed shows a line up to the first key that is not known to be harmless.
 // Without a key in it the line may be the rest of anything.
@@ -117,7 +117,7 @@ func maskUnparsed(line string, public map[string]bool) string {
 	}
 	for _, f := range found {
 		if !public[line[f[2]:f[3]]] {
-			return line[:f[1]] + " " + hidden
+			return strings.TrimRight(line[:f[1]], " \t") + " " + hidden
 		}
 	}
 	return line

@@ -86,23 +86,24 @@ func (k *Key) parse(text, shown string) (any, error) {
 	return text, nil
 }
 
-// parseList reads the items of a list.
-func (k *Key) parseList(items, shown []string) (any, error) {
+// parseList reads the items of a list. With an error it gives the item at fault, or
+// -1 for the list itself.
+func (k *Key) parseList(items, shown []string) (any, int, error) {
 	list := make([]string, 0, len(items))
 	for i, item := range items {
 		v, err := k.parseChoice(item, shown[i])
 		if err != nil {
-			return nil, err
+			return nil, i, err
 		}
 		if slices.Contains(list, v.(string)) {
-			return nil, wrong("Remove one.", "%s stands twice in the list", Quote(shown[i]))
+			return nil, i, wrong("Remove one.", "%s stands twice in the list", Quote(shown[i]))
 		}
 		list = append(list, v.(string))
 	}
 	if len(list) == 0 {
-		return nil, wrong("Write "+k.Example+", or remove the line.", "the list is empty")
+		return nil, -1, wrong("Write "+k.Example+", or remove the line.", "the list is empty")
 	}
-	return list, nil
+	return list, -1, nil
 }
 
 func (k *Key) parseBool(text, shown string) (any, error) {

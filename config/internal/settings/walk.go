@@ -86,7 +86,7 @@ func (s *Section) add(name string, at spot) {
 
 // unknown notes a key that the table does not have.
 func (l *Layer) unknown(at Place, b *branch, path []string, name string) {
-	message := fmt.Sprintf("unknown key %q", name)
+	message := "unknown key " + Quote(name)
 	if len(path) > 0 {
 		message += " in " + Join(path)
 	}
@@ -124,6 +124,9 @@ func (l *Layer) leaf(n *node, row *Key, path []string) {
 	}
 	v, err := row.parse(text, n.text)
 	if err != nil {
+		if row.Kind == URL {
+			l.maskAll(n) // a password or a key in it may be the very fault
+		}
 		l.wrongValue(n.place(), k, err)
 		return
 	}
@@ -147,9 +150,13 @@ func (l *Layer) listLeaf(n *node, row *Key, k string) {
 		}
 		items, shown = append(items, text), append(shown, item.text)
 	}
-	v, err := row.parseList(items, shown)
+	v, at, err := row.parseList(items, shown)
 	if err != nil {
-		l.wrongValue(n.place(), k, err)
+		where := n
+		if at >= 0 {
+			where = n.items[at]
+		}
+		l.wrongValue(where.place(), k, err)
 		return
 	}
 	l.put(k, row, v, n.place())

@@ -18,7 +18,7 @@ import (
 // with deep nesting and with very many keys.
 const (
 	MaxFileBytes = 1 << 20
-	maxTokens    = 60_000 // about 15,000 keys
+	maxTokens    = 40_000 // about 10,000 keys
 	maxNesting   = 24     // the deepest key has 6 levels
 	maxNodes     = 60_000 // aliases counted each time they are used
 )
@@ -160,6 +160,20 @@ func tokenPlace(t *token.Token) Place {
 	return Place{max(1, t.Position.Line), max(1, t.Position.Column)}
 }
 
+// nodePlace is where a node begins. The parser gives block mappings the place of
+// their first colon.
+func nodePlace(n ast.Node) Place {
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		if !m.IsFlowStyle && len(m.Values) > 0 {
+			return tokenPlace(m.Values[0].Key.GetToken())
+		}
+	case *ast.MappingValueNode:
+		return tokenPlace(m.Key.GetToken())
+	}
+	return tokenPlace(n.GetToken())
+}
+
 func syntaxFault(err error) error {
 	var syntax *yaml.SyntaxError
 	if !errors.As(err, &syntax) {
@@ -182,7 +196,7 @@ func syntaxFault(err error) error {
 }
 
 func faultAt(n ast.Node, message, fix string) error {
-	return &yamlFault{Place: tokenPlace(n.GetToken()), message: message, fix: fix}
+	return &yamlFault{Place: nodePlace(n), message: message, fix: fix}
 }
 
 // converter makes nodes of the parser's tree. It resolves an alias to the very
@@ -201,7 +215,7 @@ func (c *converter) convert(n ast.Node, depth int) (*node, error) {
 		return nil, err
 	}
 	if made.line == 0 {
-		p := tokenPlace(n.GetToken())
+		p := nodePlace(n)
 		made.line, made.column = p.line, p.column
 	}
 	made.size = max(1, made.size)
@@ -215,9 +229,9 @@ func (c *converter) convert(n ast.Node, depth int) (*node, error) {
 func (c *converter) make(n ast.Node, depth int) (*node, error) {
 	switch n := n.(type) {
 	case *ast.MappingNode:
-		return c.mapping(n, n.Values, depth)
+		return c.mapping(n.Values, depth)
 	case *ast.MappingValueNode:
-		return c.mapping(n, []*ast.MappingValueNode{n}, depth)
+		return c.mapping([]*ast.MappingValueNode{n}, depth)
 	case *ast.SequenceNode:
 		return c.sequence(n, depth)
 	case *ast.AnchorNode:
@@ -261,7 +275,7 @@ func (c *converter) alias(n *ast.AliasNode) (*node, error) {
 	return target, nil
 }
 
-func (c *converter) mapping(n ast.Node, values []*ast.MappingValueNode, depth int) (*node, error) {
+func (c *converter) mapping(values []*ast.MappingValueNode, depth int) (*node, error) {
 	made := &node{kind: mappingNode, size: 1}
 	for _, v := range values {
 		if v.Key.IsMergeKey() {
@@ -280,11 +294,6 @@ func (c *converter) mapping(n ast.Node, values []*ast.MappingValueNode, depth in
 		}
 		made.entries = append(made.entries, entry{key, value})
 		made.size += 1 + value.size
-	}
-	if len(made.entries) > 0 {
-		if m, ok := n.(*ast.MappingNode); !ok || !m.IsFlowStyle {
-			made.line, made.column = made.entries[0].key.line, made.entries[0].key.column
-		}
 	}
 	return made, nil
 }
