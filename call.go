@@ -138,10 +138,10 @@ func (k *call) lookUp() (*cache.Entry, error) {
 	if d.NoRead {
 		return nil, nil
 	}
-	e, outcome := c.cache.Get(k.key, k.req.Tenant, k.start)
+	e, outcome := c.cache.Get(k.key, k.owner(), k.start)
 	k.meta.Timing.Cache = time.Since(k.start)
 	switch {
-	case outcome == cache.Hit && (d.MaxAge == 0 || k.start.Sub(e.Stored) <= d.MaxAge):
+	case outcome == cache.Hit && k.youngEnough(e):
 		return e, nil
 	case outcome == cache.Miss:
 		k.meta.Cache.Status = CacheMiss
@@ -149,6 +149,30 @@ func (k *call) lookUp() (*cache.Entry, error) {
 		k.meta.Cache.Status, k.stale = CacheExpired, e
 	}
 	return nil, k.mustBeCached(e)
+}
+
+// owner is the tenant that the call's cached answers belong to; empty where the
+// operation shares them across tenants.
+func (k *call) owner() string { return cache.Owner(k.op.scope, k.req.Tenant) }
+
+// youngEnough says that a fresh entry is within the age that the caller accepts.
+func (k *call) youngEnough(e *cache.Entry) bool {
+	return k.req.Cache.MaxAge == 0 || k.start.Sub(e.Stored) <= k.req.Cache.MaxAge
+}
+
+// recalled is a cached answer as a stream.
+type recalled struct {
+	wholeAnswer
+	entry *cache.Entry
+}
+
+// recall gives e in the form that the call asks for.
+func (k *call) recall(e *cache.Entry) (llm.Stream, error) {
+	body, err := k.req.Dialect.Reshape(k.req, e.Body, e.Stream)
+	if err != nil {
+		return nil, err
+	}
+	return &recalled{wholeAnswer{body: body}, e}, nil
 }
 
 // mustBeCached fails a call that may only be answered from the cache.
@@ -191,6 +215,10 @@ func (k *call) coalesce(ctx context.Context) (llm.Stream, error) {
 		return k.fetch(ctx)
 	}
 	share, err := k.client.flights.Do(ctx, k.flightKey(), k.req.Priority, func(ctx context.Context) (llm.Stream, error) {
+		// The call that this one would have joined may have ended after the look-up.
+		if e := k.client.cache.Peek(k.key, k.owner(), k.start); e != nil && k.youngEnough(e) {
+			return k.recall(e)
+		}
 		return k.fetch(ctx)
 	})
 	if err != nil {
@@ -215,16 +243,22 @@ func (k *call) flightKey() cache.Key {
 // describe takes over from src how the answer came about.
 func (k *call) describe(src llm.Stream) {
 	k.meta.Timing.Total = time.Since(k.start)
-	f := fetchedOf(src)
-	k.meta.Provider, k.meta.Model = f.target.providerName, f.model
-	k.meta.Cache.Stored = f.storable
-	k.meta.Level = k.client.level(k.op, k.model)
-	if k.meta.Cache.Status == CacheCollapsed {
-		return
+	if share, ok := src.(*cache.Share); ok {
+		src = share.Source()
 	}
-	k.fetched = f
-	k.meta.Attempts = f.attempts
-	k.meta.Timing.Queue, k.meta.Timing.Upstream = f.waited, f.first
+	switch s := src.(type) {
+	case *recalled:
+		k.meta.Provider, k.meta.Model = s.entry.Provider, s.entry.Model
+	case *fetched:
+		k.meta.Provider, k.meta.Model = s.target.providerName, s.model
+		k.meta.Cache.Stored = s.storable
+		if k.meta.Cache.Status != CacheCollapsed {
+			k.fetched = s
+			k.meta.Attempts = s.attempts
+			k.meta.Timing.Queue, k.meta.Timing.Upstream = s.waited, s.first
+		}
+	}
+	k.meta.Level = k.client.level(k.op, k.model)
 }
 
 // blame settles whose fault it is that time ran out. The operation's own deadline

@@ -1,7 +1,6 @@
 package forebay
 
 import (
-	"errors"
 	"io"
 	"sync"
 	"time"
@@ -64,25 +63,17 @@ type bill struct {
 	microUSD  int64
 }
 
-// fetchedOf finds the fetched behind what coalesce returned.
-func fetchedOf(s llm.Stream) *fetched {
-	if share, ok := s.(*cache.Share); ok {
-		s = share.Source()
-	}
-	return s.(*fetched)
-}
-
 // hold reads up to the first useful chunk. Until then nobody has seen anything, so
 // that a failure can still be repeated elsewhere.
 func (f *fetched) hold() error {
 	f.held, f.fault = f.held[:0], nil
 	for size := 0; size < holdLimit; {
 		c, err := f.stream.Next()
-		if errors.Is(err, io.EOF) && len(f.held) > 0 {
+		if err == io.EOF && len(f.held) > 0 {
 			f.fault = err // a complete answer without content is an answer
 			break
 		}
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			err = llm.Errorf(llm.ProviderTruncated, "the answer is empty")
 		}
 		if err != nil {
@@ -141,7 +132,7 @@ func (f *fetched) collect(c llm.Chunk) {
 
 // finish closes the books after the last chunk.
 func (f *fetched) finish(err error) {
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF {
 		f.store()
 		err = nil
 	}
@@ -254,7 +245,7 @@ func (f *fetched) store() {
 	}
 	usage, _ := f.usageLocked()
 	f.stored = k.client.cache.Put(&cache.Entry{
-		Key: k.key, Tenant: k.req.Tenant, Dialect: k.req.Dialect.Name(),
+		Key: k.key, Tenant: k.owner(), Dialect: k.req.Dialect.Name(),
 		Body: f.answer.Body, Stream: k.req.Stream, Provider: f.target.providerName, Model: f.model,
 		Usage: usage, CostMicroUSD: f.target.price.MicroUSD(usage), Finish: f.answer.Finish,
 		Stored: now, Expires: k.client.cache.Expiry(now, ttl),

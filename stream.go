@@ -2,7 +2,6 @@ package forebay
 
 import (
 	"context"
-	"errors"
 	"io"
 	"sync"
 	"time"
@@ -51,7 +50,7 @@ func (s *Stream) Next() (llm.Chunk, error) {
 			return c, nil
 		}
 	}
-	if !errors.Is(s.err, io.EOF) {
+	if s.err != io.EOF {
 		s.err = s.call.signed(s.call.blame(s.err))
 	}
 	s.finish(s.err)
@@ -87,7 +86,7 @@ func (s *Stream) finish(err error) {
 	if again {
 		return
 	}
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF {
 		err = nil
 	}
 	meta := s.call.close(err)

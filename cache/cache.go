@@ -109,6 +109,18 @@ func (c *Cache) Get(k Key, tenant string, now time.Time) (*Entry, Outcome) {
 	return e, Hit
 }
 
+// Peek is Get for a second look: it returns fresh entries only and counts nothing.
+func (c *Cache) Peek(k Key, tenant string, now time.Time) *Entry {
+	if c.entries == nil {
+		return nil
+	}
+	e, ok := c.entries.GetIfPresent(k)
+	if !ok || e.Key != k || e.Tenant != tenant || !now.Before(e.Expires) {
+		return nil
+	}
+	return e
+}
+
 // Put stores a copy of e under e.Key, in place of what was there, and reports
 // whether it did: not where the cache is off or closed, the body larger than
 // Config.MaxEntryBytes, or e expired at now. The caller must not change e.Body

@@ -3,7 +3,6 @@ package gateway
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -158,7 +157,7 @@ func (g *Gateway) stream(x *visit, req *llm.Request, noFallback bool) error {
 		return x.fallbackDenied()
 	}
 	chunk, err := s.Next()
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF {
 		return err
 	}
 	x.set("Cache-Control", "no-cache")
@@ -174,7 +173,7 @@ func (g *Gateway) stream(x *visit, req *llm.Request, noFallback bool) error {
 		}
 		chunk, err = s.Next()
 	}
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF {
 		return nil
 	}
 	return x.breakOff(err, flusher)

@@ -35,7 +35,7 @@ func (s *chunks) Next() (llm.Chunk, error) {
 	select {
 	case <-s.next:
 		s.left--
-		return llm.Chunk{Raw: s.raw, Events: 1, Useful: true}, nil
+		return llm.Chunk{Raw: s.raw, Events: 1, Useful: true, Last: s.left == 0}, nil
 	case <-s.ctx.Done():
 		return llm.Chunk{}, llm.AsError(s.ctx.Err())
 	}

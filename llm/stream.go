@@ -2,12 +2,11 @@ package llm
 
 import (
 	"context"
-	"errors"
 	"io"
 )
 
 // Provider is a model back end. It is a contract with several implementations;
-// llmtest.Provider is its conformance suite.
+// llmtest.TestProvider is its conformance suite.
 //
 // Call sends req to model and returns once the back end has accepted it: the
 // answer's head is there and says success. A refusal or a failure before that is
@@ -36,8 +35,8 @@ type ModelInfo struct {
 
 // Stream is an answer in pieces. A whole answer is a stream of one chunk.
 //
-// Next returns the next chunk, or io.EOF once the dialect's own end mark was
-// seen; every other end, a clean close of the connection included, is an *Error.
+// Next returns the next chunk, or io.EOF itself once the dialect's own end mark was
+// seen (compare with ==: other errors may have io.EOF for their cause); every other end, a clean close of the connection included, is an *Error.
 // After an error Next keeps returning it. Close frees what the stream holds and
 // cancels the upstream call if it still runs; it may be called at any time, from
 // another goroutine too, and more than once. Next itself is for one goroutine.
@@ -55,7 +54,7 @@ type Chunk struct {
 	// Events counts the dialect's events in Raw, end mark included.
 	Events int
 	// Last says that Raw ends with the dialect's end mark, or is a whole answer: Next
-	// returns io.EOF behind it, without waiting for the back end. It may be false on
+	// returns io.EOF behind it, within a moment. It may be false on
 	// the last chunk too; it only saves those who write the chunk on a separate flush.
 	Last bool
 	// Useful says that Raw brings content that a reader waits for: text, a tool
@@ -67,8 +66,8 @@ type Chunk struct {
 	Finish FinishReason
 	// Model is the model that the provider says it used; may be empty.
 	Model string
-	// Text returns the text that Raw adds to the answer (first choice only).
-	// Nil means that there is none to be had.
+	// Text returns the text that Raw adds to the answer (first choice only). Those
+	// who share the chunk may call it concurrently. Nil means that there is none to be had.
 	Text func() string
 }
 
@@ -89,7 +88,7 @@ func Collect(s Stream) (Response, error) {
 	var res Response
 	for chunks := 0; ; chunks++ {
 		c, err := s.Next()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { // not errors.Is: a broken stream may have io.EOF for its cause
 			return res, nil
 		}
 		if err != nil {
@@ -154,8 +153,8 @@ type Dialect interface {
 	// do not change the answer (request ids, user tags, the stream flag, metadata).
 	// Two bodies with the same form ask for the same answer.
 	Canonical(dst []byte, endpoint Endpoint, body []byte) ([]byte, error)
-	// Reshape turns a complete answer, stored as a whole body or as the events of
-	// a stream, into the form that req asks for: whole or streamed, with or without
+	// Reshape turns a complete answer, which is the events of a stream if stream is
+	// set and a whole body otherwise, into the form that req asks for: whole or streamed, with or without
 	// the events that a caller has to ask for. An answer that already has that form
 	// is returned as it is.
 	Reshape(req *Request, answer []byte, stream bool) ([]byte, error)

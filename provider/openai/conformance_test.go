@@ -104,6 +104,26 @@ func TestConformanceOverSockets(t *testing.T) {
 	})
 }
 
+func TestConformanceOverHTTP2(t *testing.T) {
+	llmtest.TestProvider(t, llmtest.Harness{
+		Model: model, Request: chat, Sockets: true,
+		New: func(t *testing.T, b llmtest.Behaviour) llmtest.Backend {
+			h := newBackend(b)
+			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.ProtoMajor != 2 {
+					t.Errorf("protocol %s, want HTTP/2", r.Proto)
+				}
+				h.ServeHTTP(w, r)
+			}))
+			srv.EnableHTTP2 = true
+			srv.StartTLS()
+			t.Cleanup(srv.Close)
+			p := open(t, openai.Config{BaseURL: srv.URL, Transport: srv.Client().Transport})
+			return llmtest.Backend{Provider: p, Called: h.called, Cancelled: h.cancelled, Bodies: h.seen}
+		},
+	})
+}
+
 // The simulated back end as a real upstream.
 func TestConformanceAgainstSimulated(t *testing.T) {
 	llmtest.TestProvider(t, llmtest.Harness{

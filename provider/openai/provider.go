@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -76,7 +77,7 @@ func (p *Provider) Call(ctx context.Context, model string, req *llm.Request) (ll
 		}
 	}
 	x := p.begin(ctx, template, body)
-	x.model = model
+	x.model = cmp.Or(model, req.Model)
 	x.describe(req)
 	if err := x.send(); err != nil {
 		return nil, err

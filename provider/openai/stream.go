@@ -2,7 +2,6 @@ package openai
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -89,7 +88,7 @@ func (s *eventStream) Next() (llm.Chunk, error) {
 	if err == nil {
 		return c, nil
 	}
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF {
 		s.x.drain()
 		return s.finish(io.EOF)
 	}
@@ -170,7 +169,7 @@ func (x *exchange) wholeFromEvents(req *llm.Request) (llm.Chunk, error) {
 	reader := x.events(x.provider.cfg.MaxBody)
 	for first := true; ; first = false {
 		c, err := reader.Next()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			break
 		}
 		if err != nil {

@@ -80,25 +80,8 @@ const maxFactor = 1e6
 
 // Validate reports every fault of the fault at once.
 func (f Fault) Validate() error {
-	var faults []error
+	faults := []error{f.checkKind(), f.checkWindow()}
 	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	switch f.Kind {
-	case FaultStatus:
-		if f.Status < 400 || f.Status > 599 {
-			add("status=%d: from 400 to 599", f.Status)
-		}
-	case FaultLatency:
-		if !(f.Factor >= 0 && f.Factor <= maxFactor) { // NaN is neither
-			add("latency=%v: a factor from 0 to 1000000", f.Factor)
-		}
-	case FaultDelay, FaultTrickle:
-		if f.Wait <= 0 {
-			add("%s=%v: a duration above zero", f.Kind, f.Wait)
-		}
-	case FaultHang, FaultStall, FaultCut, FaultRefuse, FaultGarbage, FaultErrorEvent, FaultNoEnd:
-	default:
-		add("unknown kind %q: one of %s", f.Kind, kindList)
-	}
 	if f.After < 0 {
 		add("%s=%d: the chunks before it cannot be fewer than 0", f.Kind, f.After)
 	}
@@ -108,18 +91,44 @@ func (f Fault) Validate() error {
 	if !(f.Share >= 0 && f.Share <= 1) {
 		add("share=%v: above 0, 1 at most", f.Share)
 	}
-	if f.From < 0 || f.To < 0 {
-		add("from=%v, to=%v: not below zero", f.From, f.To)
-	} else if f.To > 0 && f.To <= f.From && f.Since.IsZero() && f.Until.IsZero() {
-		add("from=%v, to=%v: it ends before it begins", f.From, f.To)
-	}
-	if !f.Until.IsZero() && !f.Until.After(f.Since) {
-		add("from=%s, to=%s: it ends before it begins", f.Since.Format(time.RFC3339), f.Until.Format(time.RFC3339))
-	}
 	if strings.ContainsAny(f.Model, ",\n") || strings.TrimSpace(f.Model) != f.Model {
 		add("model=%q: without comma, line break and space around it", f.Model)
 	}
 	return errors.Join(faults...)
+}
+
+// checkKind checks what the kind alone needs.
+func (f Fault) checkKind() error {
+	switch f.Kind {
+	case FaultStatus:
+		if f.Status < 400 || f.Status > 599 {
+			return fmt.Errorf("status=%d: from 400 to 599", f.Status)
+		}
+	case FaultLatency:
+		if !(f.Factor >= 0 && f.Factor <= maxFactor) { // NaN is neither
+			return fmt.Errorf("latency=%v: a factor from 0 to 1000000", f.Factor)
+		}
+	case FaultDelay, FaultTrickle:
+		if f.Wait <= 0 {
+			return fmt.Errorf("%s=%v: a duration above zero", f.Kind, f.Wait)
+		}
+	case FaultHang, FaultStall, FaultCut, FaultRefuse, FaultGarbage, FaultErrorEvent, FaultNoEnd:
+	default:
+		return fmt.Errorf("unknown kind %q: one of %s", f.Kind, kindList)
+	}
+	return nil
+}
+
+func (f Fault) checkWindow() error {
+	switch {
+	case f.From < 0 || f.To < 0:
+		return fmt.Errorf("from=%v, to=%v: not below zero", f.From, f.To)
+	case f.To > 0 && f.To <= f.From && f.Since.IsZero() && f.Until.IsZero():
+		return fmt.Errorf("from=%v, to=%v: it ends before it begins", f.From, f.To)
+	case !f.Until.IsZero() && !f.Until.After(f.Since):
+		return fmt.Errorf("from=%s, to=%s: it ends before it begins", f.Since.Format(time.RFC3339), f.Until.Format(time.RFC3339))
+	}
+	return nil
 }
 
 // String writes the fault as ParseFault reads it.
