@@ -143,7 +143,7 @@ func (f *fetched) finish(err error) {
 // Close ends the call where it stands.
 func (f *fetched) Close() error {
 	err := f.stream.Close()
-	f.finish(llm.Errorf(llm.CallerCancelled, "the caller went away"))
+	f.finish(errClosed)
 	return err
 }
 

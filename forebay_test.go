@@ -396,8 +396,13 @@ func TestBreakerOpensAndTheAnswerDegrades(t *testing.T) {
 		if h.Overall != forebay.Unhealthy || h.Degradation.Level != degrade.Full || h.Degradation.Targets["p1/m"] != "open" {
 			t.Errorf("health %+v", h)
 		}
+		// So does a caller who denies fallbacks.
+		denied := request("denied")
+		denied.Operation, denied.NoFallback = "vc-analysis", true
+		_, err := c.Do(t.Context(), denied)
+		wantKind(t, err, llm.PolicyBreakerOpen)
 		// A call without an operation gets the error, with the time to come back.
-		_, err := c.Do(t.Context(), request("plain"))
+		_, err = c.Do(t.Context(), request("plain"))
 		wantKind(t, err, llm.PolicyBreakerOpen)
 		if e := llm.AsError(err); e.RetryAfter <= 0 || !strings.Contains(e.Message, "p1/m") {
 			t.Errorf("error %+v", e)

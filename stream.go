@@ -140,7 +140,7 @@ func (k *call) deliverStored(e *cache.Entry, body []byte) *Stream {
 // degrade answers a call that no target answered: the operation's strategies in
 // order, or the error.
 func (k *call) degrade(cause *llm.Error) (*Stream, error) {
-	if !degradable(cause) || k.client.degrader == nil {
+	if k.req.NoFallback || !degradable(cause) {
 		return nil, k.fail(cause)
 	}
 	for _, strategy := range k.op.Fallback {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/dialect/openai"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -24,7 +23,7 @@ func (x *visit) request(c *controls) (*llm.Request, error) {
 	return &llm.Request{
 		ID: x.id, Tenant: x.grant.tenant, User: c.user, Key: x.grant.name,
 		Operation: c.operation, Persona: c.persona, Priority: priority,
-		Arrived: x.start, Timeout: c.timeout, Cache: c.cache,
+		Arrived: x.start, Timeout: c.timeout, Cache: c.cache, NoFallback: c.noFallback,
 		Dialect: openai.Dialect{}, TraceParent: x.trace,
 	}, nil
 }
@@ -73,15 +72,20 @@ func (g *Gateway) complete(x *visit, endpoint llm.Endpoint, parse func([]byte) (
 	if err := checkModel(head.Model); err != nil {
 		return err
 	}
+	if head.Cache != (llm.CacheDirectives{}) { // LiteLLM's member is for us; providers refuse what they do not know
+		if body, err = openai.WithoutMember(body, "cache"); err != nil {
+			return err
+		}
+	}
 	req.Endpoint, req.Body, req.Model, req.Stream = endpoint, body, head.Model, head.Stream
 	req.Cache = merge(req.Cache, head.Cache)
 	if req.User == "" {
 		req.User = bounded(head.User)
 	}
 	if head.Stream {
-		return g.stream(x, req, c.noFallback)
+		return g.stream(x, req)
 	}
-	return g.whole(x, req, c.noFallback)
+	return g.whole(x, req)
 }
 
 func checkModel(name string) error {
@@ -119,43 +123,26 @@ func bounded(user string) string {
 }
 
 // whole answers with a whole body.
-func (g *Gateway) whole(x *visit, req *llm.Request, noFallback bool) error {
+func (g *Gateway) whole(x *visit, req *llm.Request) error {
 	res, err := g.caller.Do(x.r.Context(), req)
 	if err != nil {
 		return err
 	}
 	x.meta, x.called, x.costKnown = res.Meta, true, true
-	if noFallback && res.Meta.Fallback != "" {
-		return x.fallbackDenied()
-	}
 	return x.answer(http.StatusOK, jsonType, res.Body)
-}
-
-// fallbackDenied is the error for callers who would rather have one than a
-// fallback answer.
-func (x *visit) fallbackDenied() error {
-	fallback := x.meta.Fallback
-	x.meta.Fallback, x.meta.Degraded = degrade.Error, false
-	return &llm.Error{
-		Kind: llm.ProviderError, Message: fmt.Sprintf("every target failed, and the request denies the fallback %q", fallback),
-		Param: "x-forebay-fallback", Fix: "Send the request again later, or send x-forebay-fallback: allow.",
-	}
 }
 
 // stream answers in pieces, each written as it came and flushed at once. Until the
 // first piece is there a failure still is an answer with a status; after that it
 // is an error event and a broken connection, because after a clean end every SDK
 // takes half an answer for a whole one.
-func (g *Gateway) stream(x *visit, req *llm.Request, noFallback bool) error {
+func (g *Gateway) stream(x *visit, req *llm.Request) error {
 	s, err := g.caller.Stream(x.r.Context(), req)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	x.meta, x.called = s.Meta(), true
-	if noFallback && x.meta.Fallback != "" {
-		return x.fallbackDenied()
-	}
 	chunk, err := s.Next()
 	if err != nil && err != io.EOF {
 		return err

@@ -188,19 +188,16 @@ func (g *Gateway) operation(x *visit) error {
 	req.Operation, req.Endpoint = x.variable, llm.Chat
 	req.Model = orDefault(op.model, settings.Model)
 	req.Body = chatBody(req.Model, settings.Prompt, op.payload)
-	return g.runOperation(x, req, op.noFallback)
+	return g.runOperation(x, req)
 }
 
 // runOperation makes the call and writes its result.
-func (g *Gateway) runOperation(x *visit, req *llm.Request, noFallback bool) error {
+func (g *Gateway) runOperation(x *visit, req *llm.Request) error {
 	res, err := g.caller.Do(x.r.Context(), req)
 	if err != nil {
 		return err
 	}
 	x.meta, x.called, x.costKnown = res.Meta, true, true
-	if noFallback && res.Meta.Fallback != "" {
-		return x.fallbackDenied()
-	}
 	result, err := x.operationResult(res)
 	if err != nil {
 		return err

@@ -95,6 +95,10 @@ type Request struct {
 	// Cache holds what the caller said about caching this call.
 	Cache CacheDirectives
 
+	// NoFallback asks for the error where every target failed, whatever fallbacks
+	// the operation has.
+	NoFallback bool
+
 	// Dialect is the wire format of Body and of the answer.
 	Dialect Dialect
 	// Body holds the bytes that were authorised. Providers of the same dialect
