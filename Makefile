@@ -4,9 +4,11 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 GO ?= go
 
-# DEMAND=1 makes a test that could not run fail the run.
+# DEMAND=1 runs everything, and makes a test that could not run fail the run.
 DEMAND ?=
 report := $(GO) run ./internal/testreport $(if $(DEMAND),-demand)
+# Tests that take a minute run where everything is demanded.
+export FOREBAY_LONG ?= $(if $(DEMAND),1)
 
 .PHONY: help
 help: ## list the targets

@@ -141,9 +141,9 @@ func (k *call) lookUp() (*cache.Entry, error) {
 	e, outcome := c.cache.Get(k.key, k.owner(), k.start)
 	k.meta.Timing.Cache = time.Since(k.start)
 	switch {
-	case outcome == cache.Hit && k.youngEnough(e):
+	case outcome == cache.Hit && k.serves(e):
 		return e, nil
-	case outcome == cache.Miss:
+	case outcome == cache.Miss, outcome == cache.Hit && !k.covers(e):
 		k.meta.Cache.Status = CacheMiss
 	default:
 		k.meta.Cache.Status, k.stale = CacheExpired, e
@@ -155,10 +155,13 @@ func (k *call) lookUp() (*cache.Entry, error) {
 // operation shares them across tenants.
 func (k *call) owner() string { return cache.Owner(k.op.scope, k.req.Tenant) }
 
-// youngEnough says that a fresh entry is within the age that the caller accepts.
-func (k *call) youngEnough(e *cache.Entry) bool {
-	return k.req.Cache.MaxAge == 0 || k.start.Sub(e.Stored) <= k.req.Cache.MaxAge
+// serves says that a fresh entry is within the age that the caller accepts, and
+// has all that the caller asks for.
+func (k *call) serves(e *cache.Entry) bool {
+	return (k.req.Cache.MaxAge == 0 || k.start.Sub(e.Stored) <= k.req.Cache.MaxAge) && k.covers(e)
 }
+
+func (k *call) covers(e *cache.Entry) bool { return k.req.Dialect.Covers(k.req, e.Body, e.Stream) }
 
 // recalled is a cached answer as a stream.
 type recalled struct {
@@ -216,7 +219,7 @@ func (k *call) coalesce(ctx context.Context) (llm.Stream, error) {
 	}
 	share, err := k.client.flights.Do(ctx, k.flightKey(), k.req.Priority, func(ctx context.Context) (llm.Stream, error) {
 		// The call that this one would have joined may have ended after the look-up.
-		if e := k.client.cache.Peek(k.key, k.owner(), k.start); e != nil && k.youngEnough(e) {
+		if e := k.client.cache.Peek(k.key, k.owner(), k.start); e != nil && k.serves(e) {
 			return k.recall(e)
 		}
 		return k.fetch(ctx)

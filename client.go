@@ -251,6 +251,7 @@ func (c *Client) Models(ctx context.Context) ([]llm.ModelInfo, error) {
 // Exchange is an HTTP exchange of a provider's own dialect that is passed through
 // unread: no cache, no queue, no fallback.
 type Exchange struct {
+	// Path is below the provider's base URL, such as /chat/completions.
 	Method, Path, Query string
 	Body                []byte
 }

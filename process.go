@@ -118,6 +118,8 @@ func (payloadDialect) Canonical(dst []byte, _ llm.Endpoint, body []byte) ([]byte
 	return v, nil
 }
 
+func (payloadDialect) Covers(*llm.Request, []byte, bool) bool { return true }
+
 func (payloadDialect) Reshape(_ *llm.Request, answer []byte, _ bool) ([]byte, error) {
 	return answer, nil
 }

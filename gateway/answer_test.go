@@ -407,7 +407,7 @@ func TestStored(t *testing.T) {
 	b.passed = forebay.ExchangeAnswer{Status: 404, ContentType: "text/html", Body: []byte("<script>")}
 	addr := serve(t, newGateway(t, b, nil))
 	r := send(t, addr, request("POST", chatPath+"/chatcmpl-1?limit=2", `{"metadata":{}}`, "Authorization: Bearer "+adminKey, jsonBody))
-	want := forebay.Exchange{Method: "POST", Path: chatPath + "/chatcmpl-1", Query: "limit=2", Body: []byte(`{"metadata":{}}`)}
+	want := forebay.Exchange{Method: "POST", Path: "/chat/completions/chatcmpl-1", Query: "limit=2", Body: []byte(`{"metadata":{}}`)}
 	if diff := cmp.Diff(want, b.exchange); diff != "" {
 		t.Error(diff)
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/llm"
@@ -15,6 +16,9 @@ const maxQuery = 4 << 10
 // storedID is what the id of a stored completion looks like. It goes into the path
 // of the provider's API, so it has nothing that could lead elsewhere.
 var storedID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// apiPrefix begins the paths of the OpenAI protocol. A provider's base URL has it.
+const apiPrefix = "/v1"
 
 // stored passes the requests about stored completions on to the provider: they live
 // in its account and have nothing to cache, queue or degrade. The model in the query
@@ -33,7 +37,7 @@ func (g *Gateway) stored(x *visit) error {
 			Limit: "query", Value: strconv.Itoa(maxQuery) + " bytes", Fix: "Send fewer filters.",
 		}
 	}
-	exchange := forebay.Exchange{Method: x.r.Method, Path: x.r.URL.Path, Query: query}
+	exchange := forebay.Exchange{Method: x.r.Method, Path: strings.TrimPrefix(x.r.URL.Path, apiPrefix), Query: query}
 	if x.r.Method == http.MethodHead {
 		exchange.Method = http.MethodGet
 	}

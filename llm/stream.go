@@ -153,6 +153,10 @@ type Dialect interface {
 	// do not change the answer (request ids, user tags, the stream flag, metadata).
 	// Two bodies with the same form ask for the same answer.
 	Canonical(dst []byte, endpoint Endpoint, body []byte) ([]byte, error)
+	// Covers says that a complete answer holds all that the form which req asks for
+	// has to say. A stream whose caller did not ask for usage has none for a whole
+	// answer to report.
+	Covers(req *Request, answer []byte, stream bool) bool
 	// Reshape turns a complete answer, which is the events of a stream if stream is
 	// set and a whole body otherwise, into the form that req asks for: whole or streamed, with or without
 	// the events that a caller has to ask for. An answer that already has that form

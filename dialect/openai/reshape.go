@@ -38,6 +38,24 @@ func (Dialect) Reshape(req *llm.Request, answer []byte, stream bool) ([]byte, er
 	return dropUsage(answer), nil
 }
 
+// Covers says that answer can serve req: a stream without a report of usage has
+// none for a whole answer, nor for a stream that asks for it.
+func (Dialect) Covers(req *llm.Request, answer []byte, stream bool) bool {
+	if !stream || req.Endpoint != llm.Chat || req.Stream && !wantsUsage(req.Body) {
+		return true
+	}
+	for rest := answer; ; {
+		// A text that quotes the member has a backslash before the second quote.
+		_, after, ok := bytes.Cut(rest, []byte(`"usage":`))
+		if !ok {
+			return false
+		}
+		if rest = bytes.TrimLeft(after, " "); !bytes.HasPrefix(rest, []byte("null")) {
+			return true
+		}
+	}
+}
+
 // wantsUsage reads stream_options.include_usage. The body was parsed strictly before.
 func wantsUsage(body []byte) (include bool) {
 	if !bytes.Contains(body, []byte("include_usage")) && !bytes.Contains(body, []byte(`\u`)) {

@@ -307,3 +307,30 @@ func TestCompose(t *testing.T) {
 		t.Errorf("embeddings: %s", got)
 	}
 }
+
+func TestCovers(t *testing.T) {
+	const silent = "data: {\"id\":\"1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\\"usage\\\":{\"},\"finish_reason\":\"stop\"}],\"usage\":null}\n\ndata: [DONE]\n\n"
+	const telling = "data: {\"id\":\"1\",\"choices\":[],\"usage\": {\"prompt_tokens\":1}}\n\ndata: [DONE]\n\n"
+	whole := &llm.Request{Endpoint: llm.Chat, Body: []byte(`{"model":"m"}`)}
+	stream := &llm.Request{Endpoint: llm.Chat, Stream: true, Body: []byte(`{"model":"m","stream":true}`)}
+	asks := &llm.Request{Endpoint: llm.Chat, Stream: true, Body: []byte(`{"model":"m","stream":true,"stream_options":{"include_usage":true}}`)}
+	for _, c := range []struct {
+		name     string
+		req      *llm.Request
+		answer   string
+		streamed bool
+		want     bool
+	}{
+		{"whole for whole", whole, "{}", false, true},
+		{"whole for a stream", asks, "{}", false, true},
+		{"silent stream for a stream", stream, silent, true, true},
+		{"silent stream for a whole answer", whole, silent, true, false},
+		{"silent stream for a stream with usage", asks, silent, true, false},
+		{"telling stream for a whole answer", whole, telling, true, true},
+		{"telling stream for a stream with usage", asks, telling, true, true},
+	} {
+		if got := (openai.Dialect{}).Covers(c.req, []byte(c.answer), c.streamed); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}

@@ -18,7 +18,6 @@ import (
 // times, so that every effect shows within seconds. It is read like any other file.
 const demoConfig = `
 profile: analysis
-listen: %s
 providers:
   simulated: {type: openai, base_url: "%s/v1"}
 models:
@@ -45,10 +44,11 @@ type DemoOptions struct {
 	Listen string
 	// Exit ends the demonstration after the table. Otherwise it goes on serving.
 	Exit bool
-	// Out gets the table, Log what operators see.
-	Out     io.Writer
-	Log     *slog.Logger
-	Version string
+	// Out gets the table and where to look, Err what else there is to say, and Log
+	// what operators see. Out and Err are required; a nil Log is no log.
+	Out, Err io.Writer
+	Log      *slog.Logger
+	Version  string
 }
 
 // Demo starts a simulated provider and a gateway in front of it, both on loopback
@@ -87,7 +87,8 @@ func Demo(ctx context.Context, o DemoOptions) error {
 func demoServer(o DemoOptions, upstream string) (*Server, error) {
 	listen := func(addr string) (*Server, error) {
 		file, err := config.Read(config.Sources{
-			Path: "demo.yaml", Content: fmt.Appendf(nil, demoConfig, addr, upstream, demoSlots),
+			Path: "demo.yaml", Content: fmt.Appendf(nil, demoConfig, upstream, demoSlots),
+			Flags:   map[string]string{"listen": addr},
 			Environ: []string{}, // the demonstration is the same whatever is set
 		})
 		if err != nil {
@@ -96,15 +97,13 @@ func demoServer(o DemoOptions, upstream string) (*Server, error) {
 		return Listen(Options{File: file, Logger: o.Log, Version: o.Version, Drain: 5 * time.Second})
 	}
 	s, err := listen(o.Listen)
-	if err == nil {
-		return s, nil
+	if !errors.Is(err, errInUse) {
+		return s, err
 	}
-	free, again := listen("127.0.0.1:0")
-	if again != nil {
-		return nil, err
+	if s, err = listen("127.0.0.1:0"); err == nil {
+		fmt.Fprintf(o.Err, "%s is in use, so the gateway listens on %s\n", o.Listen, s.Addr())
 	}
-	fmt.Fprintf(o.Out, "%s is taken, so the gateway listens on %s\n", o.Listen, free.Addr())
-	return free, nil
+	return s, err
 }
 
 // simulatedServer is a simulated provider behind a socket.

@@ -123,8 +123,11 @@ func (d *demo) wait(ctx context.Context) error {
 func (d *demo) waitOne(ctx context.Context, n int, band string) (time.Duration, error) {
 	body := fmt.Sprintf(`{"model":"demo","messages":[{"role":"user","content":"Burst question %d"}]}`, n)
 	r, err := d.send(ctx, "/v1/chat/completions", body, http.Header{"X-Forebay-Priority": {band}})
-	if err != nil || r.status != http.StatusOK {
-		return 0, fmt.Errorf("wait: a call of band %s got status %d %s: %w", band, r.status, r.body, err)
+	if err != nil {
+		return 0, fmt.Errorf("wait: a call of band %s: %w", band, err)
+	}
+	if r.status != http.StatusOK {
+		return 0, fmt.Errorf("wait: a call of band %s got status %d: %s", band, r.status, r.body)
 	}
 	return time.ParseDuration(r.header.Get("X-Forebay-Queue-Ms") + "ms")
 }

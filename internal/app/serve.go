@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -25,7 +27,8 @@ const defaultDrain = 25 * time.Second
 type Options struct {
 	// File is the configuration. Required.
 	File *config.File
-	// Client replaces the client that File describes. Nil means that one.
+	// Client replaces the client that File describes; the server's stop closes it.
+	// Nil means one that File describes.
 	Client *forebay.Client
 	// Drain bounds how long a stop waits for calls in progress. Zero means 25 s.
 	Drain time.Duration
@@ -35,19 +38,26 @@ type Options struct {
 	Version string
 }
 
-// Server is a gateway that listens. Make it with Listen.
+// Server is a gateway that listens. Make it with Listen, and end it by running it:
+// Run frees what it holds.
 type Server struct {
 	client *forebay.Client
 	gate   *gateway.Gateway
-	http   *http.Server
-	ln     net.Listener
+	doors  []*door // in the order of their start: control, where there is one, and calls
 	drain  time.Duration
 	log    *slog.Logger
 }
 
-// Listen builds the client and the gateway of o.File and takes the address. Calls
-// wait in the kernel until Run.
+// Listen builds the client and the gateway of o.File and takes the addresses: that
+// of calls, and the control address where there is one. Calls wait in the kernel
+// until Run. After an error nothing is left open.
 func Listen(o Options) (*Server, error) {
+	if o.File == nil {
+		return nil, errors.New("app: File is missing")
+	}
+	if o.Drain < 0 {
+		return nil, fmt.Errorf("app: a drain of %s is negative: give a duration such as 25s", o.Drain)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -56,32 +66,59 @@ func Listen(o Options) (*Server, error) {
 	}
 	client := o.Client
 	if client == nil {
-		cfg, err := o.File.Forebay()
-		if err != nil {
-			return nil, err
-		}
-		cfg.Logger = o.Logger
-		if client, err = forebay.New(cfg); err != nil {
+		var err error
+		if client, err = newClient(o); err != nil {
 			return nil, err
 		}
 	}
 	s := &Server{client: client, drain: o.Drain, log: o.Logger}
 	if err := s.open(o); err != nil {
-		return nil, errors.Join(err, client.Close(context.Background()))
+		for _, d := range s.doors {
+			err = errors.Join(err, d.leave())
+		}
+		if o.Client == nil {
+			err = errors.Join(err, client.Close(context.Background()))
+		}
+		return nil, err
 	}
 	return s, nil
 }
 
-// open makes the gateway and takes its address.
+// newClient makes the client that the file describes.
+func newClient(o Options) (*forebay.Client, error) {
+	cfg, err := o.File.Forebay()
+	if err != nil {
+		return nil, err
+	}
+	cfg.Logger = o.Logger
+	return forebay.New(cfg)
+}
+
+// open makes the gateway and takes its addresses, that of control first.
 func (s *Server) open(o Options) error {
 	var err error
 	if s.gate, err = gateway.New(gatewayConfig(o, s.client)); err != nil {
 		return err
 	}
-	s.http = s.gate.Server()
-	if s.ln, err = s.gate.Listen(o.File.Listen); err != nil {
-		return listenError(o.File.Listen, err)
+	var calls http.Handler = s.gate
+	if o.File.Control != "" {
+		if err := s.listen("control", o.File.Control, controlOnly(s.gate)); err != nil {
+			return err
+		}
+		calls = withoutMetrics(s.gate)
 	}
+	return s.listen("listen", o.File.Listen, calls)
+}
+
+// listen adds a door at addr, which is the value of the configuration's key.
+func (s *Server) listen(key, addr string, h http.Handler) error {
+	ln, err := s.gate.Listen(addr)
+	if err != nil {
+		return listenError(key, addr, err)
+	}
+	server := s.gate.Server()
+	server.Handler = h
+	s.doors = append(s.doors, newDoor(key, server, ln))
 	return nil
 }
 
@@ -100,25 +137,55 @@ func gatewayConfig(o Options, client *forebay.Client) gateway.Config {
 	return cfg
 }
 
+// errInUse is in the error of Listen where another process has the address.
+var errInUse = errors.New("is in use by another process")
+
 // listenError says what to do about an address that cannot be had.
-func listenError(addr string, err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("listen: %s is in use by another process: stop it, or choose another address with --listen (127.0.0.1:0 takes any free port)", addr)
+func listenError(key, addr string, err error) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s: %w", key, err)
 	}
-	return fmt.Errorf("listen: %w", err)
+	flag := "--listen"
+	if key != "listen" {
+		flag = "--set " + key + "=ADDRESS"
+	}
+	return fmt.Errorf("%s: %s %w: stop it, or choose another address with %s (127.0.0.1:0 takes any free port)", key, addr, errInUse, flag)
 }
 
-// Addr is the address that the server has taken.
-func (s *Server) Addr() string { return s.ln.Addr().String() }
+// Addr is the address that calls are taken at.
+func (s *Server) Addr() string { return s.doors[len(s.doors)-1].ln.Addr().String() }
 
-// URL is the address for clients on this machine.
-func (s *Server) URL() string { return "http://" + s.Addr() }
+// URL is the address for calls of clients on this machine.
+func (s *Server) URL() string { return localURL(s.doors[len(s.doors)-1].ln.Addr()) }
+
+// ControlURL is the address of health and metrics on this machine, or empty where
+// they have none of their own.
+func (s *Server) ControlURL() string {
+	if len(s.doors) < 2 {
+		return ""
+	}
+	return localURL(s.doors[0].ln.Addr())
+}
+
+// localURL is how this machine reaches addr: an address that stands for all of
+// them is no address to connect to everywhere.
+func localURL(addr net.Addr) string {
+	at, err := netip.ParseAddrPort(addr.String())
+	if err == nil && at.Addr().IsUnspecified() {
+		loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1}) // :: takes IPv4 as well
+		return "http://" + netip.AddrPortFrom(loopback, at.Port()).String()
+	}
+	return "http://" + addr.String()
+}
 
 // Client is the client behind the gateway.
 func (s *Server) Client() *forebay.Client { return s.client }
 
 // Run serves until ctx ends, then drains: readiness turns red, new calls are
-// refused, and calls in progress get their time. It returns when all is stopped.
+// refused, and calls in progress get their time. Whoever still asks is answered
+// until the last call has ended; then the address of calls is given up, and that
+// of control at the very end. It returns when all is stopped. The error says what
+// was cut off at the end of the drain. Run runs once.
 func (s *Server) Run(ctx context.Context) error {
 	work, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -127,21 +194,31 @@ func (s *Server) Run(ctx context.Context) error {
 	defer wg.Wait()
 	defer stop()
 
-	served := make(chan error, 1)
-	wg.Go(func() { served <- s.http.Serve(s.ln) })
+	failed := make(chan error, len(s.doors))
+	for _, d := range s.doors {
+		wg.Go(func() { d.serve(failed) })
+	}
+	var err error
 	select {
-	case err := <-served:
-		return errors.Join(err, s.client.Close(work))
+	case err = <-failed:
 	case <-ctx.Done():
 	}
-	s.log.Info("draining", "for_at_most", s.drain)
+	return errors.Join(err, s.stop())
+}
+
+// stop drains and closes the doors, the last one first.
+func (s *Server) stop() error {
+	s.log.Info("draining", "for_at_most", s.drain.String())
+	start := time.Now()
 	late, cancel := context.WithTimeout(context.Background(), s.drain)
 	defer cancel()
-	drained := make(chan error, 1)
-	wg.Go(func() { drained <- s.client.Close(late) })
-	err := s.http.Shutdown(late)
-	if err != nil {
-		err = fmt.Errorf("drain: %w", errors.Join(err, s.http.Close()))
+	err := s.client.Close(late)
+	for _, d := range slices.Backward(s.doors) {
+		err = errors.Join(err, d.close(late))
 	}
-	return errors.Join(<-drained, err)
+	if err != nil {
+		return fmt.Errorf("the drain of %s was too short: %w", s.drain, err)
+	}
+	s.log.Info("stopped", "drained_in", time.Since(start).Round(time.Millisecond).String())
+	return nil
 }

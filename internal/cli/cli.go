@@ -38,13 +38,17 @@ failing provider, and measures every step.`,
 		Version:       Version(),
 	}
 	root.SetVersionTemplate("forebay {{.Version}}\n")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(flagError)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.SetArgs(args)
 	root.AddCommand(serveCommand(s), demoCommand(s), replayCommand(s), simulateCommand(s),
 		validateCommand(s), configCommand(s), versionCommand(s))
-	return report(ctx, s.Err, root.ExecuteContext(ctx))
+	group(root)
+	root.SetHelpCommand(helpCommand())
+	addCompletion(root)
+	c, err := root.ExecuteContextC(ctx)
+	return report(ctx, s.Err, strings.TrimSuffix(c.CommandPath(), " help"), err)
 }
 
 // settings are the flags that say where the configuration comes from.
@@ -119,9 +123,10 @@ func Version() string {
 
 func versionCommand(s Streams) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print version, Go version and platform",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print version, Go version and platform",
+		Example: "  forebay version",
+		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(s.Out, "forebay %s\n%s %s/%s\n", Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err

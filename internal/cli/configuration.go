@@ -2,7 +2,9 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
@@ -19,36 +21,59 @@ func validateCommand(s Streams) *cobra.Command {
 anything and without a network. Every fault is listed with file, line and column; the
 exit code is 0 for a sound configuration and 78 for a faulty one.`,
 		Example: "  forebay validate forebay.yaml\n  forebay validate --upstream http://127.0.0.1:11434/v1",
-		Args:    cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 || len(args) == 1 && f.file != "" {
+				return usageError{errors.New("validate takes one file")}
+			}
+			return nil
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				f.file = args[0]
 			}
-			file, err := f.read(s)
-			if err != nil {
-				return err
-			}
-			cfg, err := file.Forebay()
-			if err != nil {
-				return err
-			}
-			if err := cfg.Validate(); err != nil {
-				return err
-			}
-			for _, w := range file.Warnings() {
-				fmt.Fprintln(s.Err, "warning:", w)
-			}
-			_, err = fmt.Fprintf(s.Out, "ok: %d providers, %d models, %d operations, %d keys\n",
-				len(cfg.Providers), len(cfg.Models), len(cfg.Operations), len(file.Keys))
-			return err
+			return validate(s, &f)
 		},
 	}
 	f.register(c)
 	return c
 }
 
+// validate says what a sound configuration has.
+func validate(s Streams, f *settings) error {
+	file, err := f.read(s)
+	if err != nil {
+		return err
+	}
+	cfg, err := file.Forebay()
+	if err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	for _, w := range file.Warnings() {
+		fmt.Fprintln(s.Err, "warning:", w)
+	}
+	_, err = fmt.Fprintf(s.Out, "ok: %s, %s, %s, %s\n", count(len(cfg.Providers), "provider"),
+		count(len(cfg.Models), "model"), count(len(cfg.Operations), "operation"), count(len(file.Keys), "key"))
+	return err
+}
+
+// count is a number of things in words: "1 key", "2 keys".
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 func configCommand(s Streams) *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Look at the configuration in force"}
+	c := &cobra.Command{
+		Use:     "config",
+		Short:   "Look at the configuration in force",
+		Example: "  forebay config show --origin",
+	}
+	group(c)
 	c.AddCommand(configShowCommand(s))
 	return c
 }
@@ -63,22 +88,22 @@ func configShowCommand(s Streams) *cobra.Command {
 		Long: `Print every value that is in force. A flag goes before the environment, the
 environment before the file, the file before the profile. Secrets are shown as ***.`,
 		Example: "  forebay config show --origin\n  forebay config show --config forebay.yaml --output json",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
+			if output != "table" && output != "json" {
+				return usageError{fmt.Errorf("--output %q: table or json", output)}
+			}
 			file, err := f.read(s)
 			if err != nil {
 				return err
 			}
-			switch output {
-			case "json":
+			if output == "json" {
 				enc := json.NewEncoder(s.Out)
 				enc.SetIndent("", "  ")
 				return enc.Encode(map[string]any{"schema_version": 1, "values": file.Origins()})
-			case "table":
-				_, err := fmt.Fprintln(s.Out, settingsTable(file.Origins(), origin))
-				return err
 			}
-			return usageError{fmt.Errorf("--output %q: table or json", output)}
+			_, err = fmt.Fprintln(s.Out, settingsTable(file.Origins(), origin))
+			return err
 		},
 	}
 	f.register(c)
@@ -98,12 +123,17 @@ func settingsTable(values []config.Value, origin bool) string {
 		}
 		t.AppendRow(row)
 	}
-	return t.Render()
+	var lines []string
+	for line := range strings.SplitSeq(t.Render(), "\n") {
+		lines = append(lines, strings.TrimRight(line, " "))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // plainTable is a table without borders: readable, and easy to cut.
 func plainTable() table.Style {
 	style := table.StyleDefault
 	style.Options = table.OptionsNoBordersAndSeparators
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
 	return style
 }

@@ -16,7 +16,7 @@ import (
 )
 
 func demoCommand(s Streams) *cobra.Command {
-	o := app.DemoOptions{Out: s.Out, Version: Version()}
+	o := app.DemoOptions{Out: s.Out, Err: s.Err, Version: Version()}
 	var verbose bool
 	c := &cobra.Command{
 		Use:   "demo",
@@ -25,7 +25,7 @@ func demoCommand(s Streams) *cobra.Command {
 shows a miss, a hit, a wait in the queue, a breaker that opens and a fallback, print what
 happened and where to look, and go on serving. Every answer is simulated.`,
 		Example: "  forebay demo\n  forebay demo --exit",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			level := slog.LevelError
 			if verbose {
@@ -55,7 +55,7 @@ latency. Faults can be planned by flags, and changed while it runs under /simula
 		Example: `  forebay simulate-provider --listen 127.0.0.1:9001
   forebay simulate-provider --scale 1 --capacity 10 --fault status=503,share=0.3,from=10s,to=20s
   curl 127.0.0.1:9001/simulated/calls`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			for _, text := range faults {
 				f, err := simulated.ParseFault(text)

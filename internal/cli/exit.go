@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/forebay-ai/forebay/config"
+	"github.com/forebay-ai/forebay/llm"
 )
 
 // The exit codes. 64 and 78 are those of BSD's sysexits(3).
@@ -19,40 +20,34 @@ const (
 	exitInterrupted = 130 // stopped by a signal before the work was done
 )
 
-// usageError is a fault in how a command was called.
-type usageError struct{ err error }
-
-func (e usageError) Error() string { return e.err.Error() }
-func (e usageError) Unwrap() error { return e.err }
-
-// report prints err, if there is one, and gives the exit code for it.
-func report(ctx context.Context, w io.Writer, err error) int {
-	var usage usageError
+// report prints err, if there is one, and gives the exit code for it. command is
+// the path of the command that failed.
+func report(ctx context.Context, w io.Writer, command string, err error) int {
 	var faults *config.Faults
+	var usage usageError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &faults):
 		fmt.Fprintln(w, strings.TrimRight(err.Error(), "\n"))
 		return exitConfig
-	case errors.As(err, &usage) || isCobraUsage(err):
-		fmt.Fprintf(w, "forebay: %v\nSee 'forebay help' for what there is.\n", err)
+	case errors.As(err, &usage):
+		fmt.Fprintf(w, "forebay: %s\nSee '%s --help'.\n", plain(err), command)
 		return exitUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		fmt.Fprintln(w, "forebay: interrupted")
 		return exitInterrupted
 	}
-	fmt.Fprintf(w, "forebay: %v\n", err)
+	fmt.Fprintf(w, "forebay: %s\n", plain(err))
 	return exitError
 }
 
-// isCobraUsage recognises the faults that cobra reports as plain texts.
-func isCobraUsage(err error) bool {
+// plain is err for people: without the kinds that errors of the request path begin
+// with, which are for programs.
+func plain(err error) string {
 	text := err.Error()
-	for _, start := range []string{"unknown command", "unknown flag", "unknown shorthand flag", "accepts ", "requires ", "required flag"} {
-		if strings.HasPrefix(text, start) {
-			return true
-		}
+	for _, k := range llm.Kinds() {
+		text = strings.ReplaceAll(text, string(k)+": ", "")
 	}
-	return false
+	return text
 }

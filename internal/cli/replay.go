@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -34,7 +33,7 @@ The load is open-loop: calls start when the trace says, however slow the answers
 and latency counts from that moment.`,
 		Example: `  forebay replay --trace AzureLLMInferenceTrace_conv.csv.gz --speed 60
   forebay replay --trace mooncake.jsonl --repeat 0.3 --stream 0.5 --json report.json`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f.trace == "" {
 				return usageError{errors.New("--trace is missing: name a trace file")}
@@ -59,7 +58,7 @@ func (f *replayFlags) register(c *cobra.Command) {
 	flags.IntVar(&f.cfg.Users, "users", 100, "how many users the calls come from")
 	flags.IntVar(&f.cfg.Offset, "offset", 0, "calls to leave out at the start of the trace")
 	flags.IntVar(&f.cfg.Limit, "limit", 0, "calls to send at most (0: all)")
-	flags.DurationVar(&f.cfg.Timeout, "timeout", 45*time.Second, "bound of a call, from its intended start")
+	flags.DurationVar(&f.cfg.Timeout, "timeout", replay.DefaultTimeout, "bound of a call, from its intended start")
 	flags.IntVar(&f.cfg.MaxInFlight, "max-in-flight", replay.DefaultMaxInFlight, "calls in progress at most; more count as unsent")
 	flags.Uint64Var(&f.cfg.Seed, "seed", 1, "fixes prompts, repeats and priorities")
 	flags.StringVar(&f.out, "json", "", "write the report as JSON to this file (- for standard output)")
@@ -79,10 +78,16 @@ func (f *replayFlags) run(c *cobra.Command, s Streams) error {
 		f.cfg.Progress = progress(s)
 	}
 	report, err := replay.Run(c.Context(), f.cfg)
-	if report == nil {
+	if err != nil {
+		return usageError{err}
+	}
+	if err := errors.Join(report.Check(), f.print(s, report)); err != nil {
 		return err
 	}
-	return errors.Join(err, report.Check(), f.print(s, report))
+	if n := report.Counts.Failed; n > 0 && n == report.Failures["connection"] && n == report.Counts.Planned {
+		return fmt.Errorf("nothing answers at %s: start a gateway there, as with forebay serve or forebay demo", f.cfg.URL)
+	}
+	return c.Context().Err()
 }
 
 // print shows the report as a table and writes it as JSON where asked.

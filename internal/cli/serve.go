@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"time"
@@ -26,45 +27,65 @@ keys only loopback addresses are served.`,
 		Example: `  forebay serve --upstream http://127.0.0.1:11434/v1
   forebay serve --upstream https://one.example/v1 --upstream https://two.example/v1
   forebay serve --config forebay.yaml --listen 127.0.0.1:9000`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			file, err := f.read(s)
-			if err != nil {
-				return err
-			}
-			log := fileLogger(s, file)
-			for _, w := range file.Warnings() {
-				log.Warn(w)
-			}
-			server, err := app.Listen(app.Options{File: file, Drain: drain, Logger: log, Version: Version()})
-			if err != nil {
-				return err
-			}
-			announce(s, file, server.URL())
-			return server.Run(c.Context())
-		},
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error { return serve(c.Context(), s, &f, drain) },
 	}
 	f.register(c)
 	c.Flags().DurationVar(&drain, "drain", 0, "how long a stop waits for calls in progress (default 25s)")
 	return c
 }
 
-// announce says what is served and where: for people on a terminal, and as one
-// line of the log elsewhere.
-func announce(s Streams, file *config.File, url string) {
-	if !isTerminal(s.Err) {
-		fileLogger(s, file).Info("serving", "url", url, "found", file.Found(), "keys", len(file.Keys))
-		return
+// serve runs a gateway until ctx ends and everything is drained.
+func serve(ctx context.Context, s Streams, f *settings, drain time.Duration) error {
+	if drain < 0 {
+		return usageError{fmt.Errorf("--drain %s: a duration above 0, such as 25s", drain)}
 	}
-	fmt.Fprintf(s.Err, "  gateway  %s/v1   OpenAI's protocol\n  health   %s/v1/health\n  metrics  %s/metrics\n", url, url, url)
+	file, err := f.read(s)
+	if err != nil {
+		return err
+	}
+	log := fileLogger(s, file)
+	for _, w := range file.Warnings() {
+		log.Warn(w)
+	}
+	server, err := app.Listen(app.Options{File: file, Drain: drain, Logger: log, Version: Version()})
+	if err != nil {
+		return err
+	}
+	if isTerminal(s.Err) {
+		announce(s.Err, file, server)
+	} else {
+		log.Info("serving", serving(file, server)...)
+	}
+	defer app.PaceGC()()
+	return server.Run(ctx)
+}
+
+// serving is what is served and where, as the attributes of one line of the log.
+// Programs that start a gateway at port 0 find its address in url.
+func serving(file *config.File, server *app.Server) []any {
+	attrs := []any{"url", server.URL(), "found", file.Found(), "keys", len(file.Keys)}
+	if control := server.ControlURL(); control != "" {
+		attrs = append(attrs, "control", control)
+	}
+	return attrs
+}
+
+// announce says what is served and where, for people.
+func announce(w io.Writer, file *config.File, server *app.Server) {
+	url, metrics := server.URL(), server.URL()
+	if control := server.ControlURL(); control != "" {
+		metrics = control
+	}
+	fmt.Fprintf(w, "  gateway  %s/v1   OpenAI's protocol\n  health   %s/v1/health\n  metrics  %s/metrics\n", url, metrics, metrics)
 	for _, found := range file.Found() {
-		fmt.Fprintf(s.Err, "  found    %s\n", found)
+		fmt.Fprintf(w, "  found    %s\n", found)
 	}
 	if len(file.Keys) == 0 {
-		fmt.Fprintln(s.Err, "  keys     none: everybody on this machine may call (set FOREBAY_KEYS to change that)")
-	} else {
-		fmt.Fprintf(s.Err, "  keys     %d\n", len(file.Keys))
+		fmt.Fprintln(w, "  keys     none: everybody on this machine may call (set FOREBAY_KEYS to change that)")
+		return
 	}
+	fmt.Fprintf(w, "  keys     %d\n", len(file.Keys))
 }
 
 // isTerminal reports whether w is a terminal.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -116,7 +117,7 @@ func (c *Config) validate() error {
 	check(c.Model != "" || c.Operation != "", "Model", "is empty and no operation brings one")
 	check(utf8.ValidString(c.Model), "Model", "is not UTF-8")
 	check(headerSafe(c.Operation), "Operation", "%q does not fit a header", c.Operation)
-	check(headerSafe(c.Key.Reveal()), "Key", "does not fit a header")
+	check(headerSafe(strings.ReplaceAll(c.Key.Reveal(), " ", "")), "Key", "does not fit a header")
 	check(c.Users >= 0, "Users", "%d is negative", c.Users)
 	check(c.Repeat >= 0 && c.Repeat <= 1, "Repeat", "%v is outside 0 to 1", c.Repeat)
 	check(c.Stream >= 0 && c.Stream <= 1, "Stream", "%v is outside 0 to 1", c.Stream)

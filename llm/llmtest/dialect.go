@@ -51,6 +51,9 @@ func (Dialect) Canonical(dst []byte, endpoint llm.Endpoint, body []byte) ([]byte
 	return dst, nil
 }
 
+// Covers is always true: both forms report usage or neither does.
+func (Dialect) Covers(*llm.Request, []byte, bool) bool { return true }
+
 // Reshape turns a complete answer, whose form stream tells, into the form that req
 // asks for. One that is incomplete, foreign or of the other form is refused with
 // ForebayInternal: it was complete when it was stored.

@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// usageError is a fault in how a command was called.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// noArguments refuses arguments. cobra's own check calls them unknown commands.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	if c.Flags().Lookup("config") != nil {
+		hint = " (a file is given with --config)"
+	}
+	return usageError{fmt.Errorf("%s takes no arguments, and got %q%s", nameOf(c), args[0], hint)}
+}
+
+// nameOf is the name of a command without that of the program.
+func nameOf(c *cobra.Command) string { return strings.TrimPrefix(c.CommandPath(), "forebay ") }
+
+// flagError adds to an unknown flag the one that was probably meant.
+func flagError(c *cobra.Command, err error) error {
+	var unknown interface{ GetSpecifiedName() string }
+	if errors.As(err, &unknown) {
+		if near := nearFlags(c, unknown.GetSpecifiedName()); len(near) > 0 {
+			err = fmt.Errorf("%w (did you mean %s?)", err, strings.Join(near, " or "))
+		}
+	}
+	return usageError{err}
+}
+
+var longFlag = regexp.MustCompile(`--([a-z-]+)`)
+
+// nearFlags lists the flags of c whose names are near to what was written. It
+// asks cobra's measure of nearness, which is for names of commands only.
+func nearFlags(c *cobra.Command, written string) []string {
+	names := &cobra.Command{SuggestionsMinimumDistance: 2}
+	for line := range strings.Lines(c.Flags().FlagUsages()) {
+		if m := longFlag.FindStringSubmatch(line); m != nil {
+			names.AddCommand(&cobra.Command{Use: m[1], Run: func(*cobra.Command, []string) {}})
+		}
+	}
+	var near []string
+	for _, name := range names.SuggestionsFor(written) {
+		near = append(near, "--"+name)
+	}
+	return near
+}
+
+// group makes c a command that only has others: alone it shows its help, and what
+// it does not have is a fault.
+func group(c *cobra.Command) {
+	c.Args, c.DisableFlagsInUseLine = cobra.ArbitraryArgs, true
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		return unknownCommand(c, args[0])
+	}
+}
+
+// unknownCommand is the fault of a name that c has no command for.
+func unknownCommand(c *cobra.Command, name string) error {
+	text := fmt.Sprintf("unknown command %q", strings.TrimPrefix(c.CommandPath()+" "+name, "forebay "))
+	if c.SuggestionsMinimumDistance == 0 {
+		c.SuggestionsMinimumDistance = 2 // cobra's own default, which it sets too late for us
+	}
+	if near := c.SuggestionsFor(name); len(near) > 0 {
+		text += " (did you mean " + strings.Join(near, " or ") + "?)"
+	}
+	return usageError{errors.New(text)}
+}
+
+// helpCommand is cobra's, but an unknown topic is a fault.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:                   "help [COMMAND]",
+		DisableFlagsInUseLine: true,
+
+		Short:   "Show what a command does, with its flags and examples",
+		Example: "  forebay help serve\n  forebay help config show",
+		RunE: func(c *cobra.Command, args []string) error {
+			topic := c.Root()
+			for _, name := range args {
+				next := find(topic, name)
+				if next == nil {
+					return unknownCommand(topic, name)
+				}
+				topic = next
+			}
+			topic.InitDefaultHelpFlag()
+			topic.InitDefaultVersionFlag()
+			return topic.Help()
+		},
+	}
+}
+
+// find gives the command of c with this name, or nil.
+func find(c *cobra.Command, name string) *cobra.Command {
+	for _, sub := range c.Commands() {
+		if sub.Name() == name {
+			return sub
+		}
+	}
+	return nil
+}
+
+// addCompletion adds cobra's command for the completion of shells, with examples
+// as all others have.
+func addCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd("completion") // the name asks for it whatever else there is
+	c := find(root, "completion")
+	group(c)
+	c.Example = "  forebay completion bash > /etc/bash_completion.d/forebay"
+	for _, shell := range c.Commands() {
+		shell.Args = noArguments
+		shell.Example = "  forebay completion " + shell.Name()
+	}
+}
