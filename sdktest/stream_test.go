@@ -28,7 +28,7 @@ func TestStream(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		asks  []ask
-		calls int64
+		calls int
 	}{
 		{"whole first", []ask{{false, false, miss}, {true, false, hit}, {true, true, hit}, {false, false, hit}}, 1},
 		// A stream without usage has none for a whole answer to report: that is asked for
