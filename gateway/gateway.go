@@ -62,6 +62,9 @@ func build(cfg Config) (*Gateway, error) {
 // http.ErrAbortHandler, which makes net/http break the connection.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &visit{gateway: g, w: w, r: r, start: time.Now()}
+	if r.ProtoMajor == 1 {
+		x.conn, _ = r.Context().Value(connKey{}).(*conn)
+	}
 	defer func() {
 		p := recover()
 		if p != nil && p != http.ErrAbortHandler { //nolint:errorlint // the very value is what net/http compares
@@ -167,6 +170,7 @@ func (g *Gateway) Server() *http.Server {
 		MaxHeaderBytes:               g.cfg.MaxHeader,
 		DisableGeneralOptionsHandler: true, // OPTIONS * gets the table's answer too
 		Protocols:                    protocols,
+		ConnContext:                  withConn,
 		ErrorLog:                     slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}
 }

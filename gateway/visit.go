@@ -40,6 +40,10 @@ type visit struct {
 	// values backs the header's values, so that setting one allocates nothing.
 	values [24]string
 	used   int
+	// conn takes the lines of the head that every answer has past net/http; nil where
+	// the connection is not one of ours. lines are what it will get.
+	conn  *conn
+	lines []byte
 }
 
 // set sets a header. The name has to be in its canonical form.
@@ -63,27 +67,46 @@ func (x *visit) identify() {
 	x.trace = traceParent(x.r.Header.Get("Traceparent"))
 }
 
+// say sets a header that every answer has. The value is printable ASCII: ids that
+// were checked, numbers, words of ours, and what headerText made of the rest.
+func (x *visit) say(name, value string) {
+	if x.conn == nil {
+		x.set(name, value)
+		return
+	}
+	x.lines = append(append(append(append(x.lines, name...), ": "...), value...), "\r\n"...)
+}
+
+// linesSize is above what the lines of the head take in all but odd cases.
+const linesSize = 768
+
 // head writes the status and the headers that every answer has.
 func (x *visit) head(status int, contentType string) {
 	x.status = status
-	x.set("Content-Type", contentType)
-	x.set("X-Request-Id", x.id)
-	x.set("Traceparent", x.trace)
-	m := &x.meta
-	x.set("Cache-Status", x.cacheStatus())
-	if m.Cache.Status == forebay.CacheHit || m.Cache.Age > 0 {
-		x.set("Age", strconv.FormatInt(int64(m.Cache.Age/time.Second), 10))
+	if x.conn != nil {
+		x.lines = make([]byte, 0, linesSize)
 	}
-	x.set("Server-Timing", x.serverTiming())
+	x.set("Content-Type", contentType)
+	x.say("X-Request-Id", x.id)
+	x.say("Traceparent", x.trace)
+	m := &x.meta
+	x.say("Cache-Status", x.cacheStatus())
+	if m.Cache.Status == forebay.CacheHit || m.Cache.Age > 0 {
+		x.say("Age", strconv.FormatInt(int64(m.Cache.Age/time.Second), 10))
+	}
+	x.say("Server-Timing", x.serverTiming())
 	x.rateLimit()
-	x.set("X-Forebay-Provider", headerText(m.Provider))
-	x.set("X-Forebay-Model", headerText(m.Model))
-	x.set("X-Forebay-Attempts", strconv.Itoa(m.Attempts))
-	x.set("X-Forebay-Fallback", headerText(string(m.Fallback)))
-	x.set("X-Forebay-Degradation", headerText(string(m.Level)))
-	x.set("X-Forebay-Queue-Ms", strconv.FormatInt(m.Timing.Queue.Milliseconds(), 10))
+	x.say("X-Forebay-Provider", headerText(m.Provider))
+	x.say("X-Forebay-Model", headerText(m.Model))
+	x.say("X-Forebay-Attempts", strconv.Itoa(m.Attempts))
+	x.say("X-Forebay-Fallback", headerText(string(m.Fallback)))
+	x.say("X-Forebay-Degradation", headerText(string(m.Level)))
+	x.say("X-Forebay-Queue-Ms", strconv.FormatInt(m.Timing.Queue.Milliseconds(), 10))
 	if !x.called || x.costKnown || m.Attempts == 0 {
-		x.set("X-Forebay-Cost-Usd", dollars(m.CostMicroUSD))
+		x.say("X-Forebay-Cost-Usd", dollars(m.CostMicroUSD))
+	}
+	if x.conn != nil {
+		x.conn.head = x.lines
 	}
 	x.w.WriteHeader(status)
 }
@@ -96,9 +119,9 @@ func (x *visit) rateLimit() {
 	if load.Limit == 0 {
 		return
 	}
-	x.set("X-Ratelimit-Limit-Requests", strconv.Itoa(load.Limit))
-	x.set("X-Ratelimit-Remaining-Requests", strconv.Itoa(load.Remaining))
-	x.set("X-Ratelimit-Reset-Requests", resetText(load.Wait))
+	x.say("X-Ratelimit-Limit-Requests", strconv.Itoa(load.Limit))
+	x.say("X-Ratelimit-Remaining-Requests", strconv.Itoa(load.Remaining))
+	x.say("X-Ratelimit-Reset-Requests", resetText(load.Wait))
 }
 
 // answer writes a whole answer.

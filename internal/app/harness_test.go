@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -172,7 +173,8 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // gate is a provider's streamed answer whose end waits until it is opened.
 type gate struct {
 	ctx  context.Context
-	open chan struct{}
+	open chan struct{} // nil: never
+	left *atomic.Bool  // where there is one, it is set a moment after the call was ended
 	sent int
 }
 
@@ -200,6 +202,10 @@ func (g *gate) Next() (llm.Chunk, error) {
 		case <-g.open:
 			return llm.Chunk{Raw: []byte(lastEvents), Events: 2, Useful: true, Last: true, Finish: llm.FinishStop}, nil
 		case <-g.ctx.Done():
+			if g.left != nil {
+				time.Sleep(30 * time.Millisecond) // as a provider that is slow to let go
+				g.left.Store(true)
+			}
 			return llm.Chunk{}, llm.AsError(g.ctx.Err())
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/forebay-ai/forebay/config"
 	"github.com/forebay-ai/forebay/internal/app"
+	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/llm/llmtest"
 )
 
@@ -101,35 +103,66 @@ func TestDrainTimeout(t *testing.T) {
 	}
 }
 
-// TestCutEndsPipelined has a client that sent a second request behind its first:
+// TestCutEndsPipelined has a client that sends a second request behind its first:
 // then net/http does not see the end of the connection, and the call has to be
-// ended all the same.
+// ended all the same. Run waits until it has.
 func TestCutEndsPipelined(t *testing.T) {
-	s := start(t, app.Options{File: file(t, nil), Client: scripted(t, gated(make(chan struct{}))), Drain: 50 * time.Millisecond})
-	c, err := net.Dial("tcp", s.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	var left atomic.Bool
+	provider := llmtest.Script(llmtest.Do(func(ctx context.Context, _ string, _ *llm.Request) (llm.Stream, error) {
+		return &gate{ctx: ctx, left: &left}, nil
+	}))
+	s := start(t, app.Options{File: file(t, nil), Client: scripted(t, provider), Drain: 50 * time.Millisecond})
 	var request strings.Builder
 	if err := s.chat(streamBody).Write(&request); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.WriteString(c, request.String()+request.String()); err != nil {
+	c := s.dial(request.String(), "early")
+	if _, err := io.WriteString(c, request.String()); err != nil {
 		t.Fatal(err)
-	}
-	answer := make([]byte, 4<<10)
-	for text := ""; !strings.Contains(text, "early"); {
-		n, err := c.Read(answer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text += string(answer[:n])
 	}
 	s.stop()
 	if err := s.wait(); err == nil {
 		t.Error("Run says nothing of the stream that it cut")
 	}
+	if !left.Load() {
+		t.Error("Run returned before the call had ended")
+	}
+}
+
+// TestCutEndsUpload has a client that stops in the middle of its body: there is no
+// call yet, and nobody but the connection to end.
+func TestCutEndsUpload(t *testing.T) {
+	s := start(t, app.Options{File: file(t, map[string]string{"gateway.body_timeout": "1h"}), Drain: 50 * time.Millisecond})
+	s.dial("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n", "100 Continue")
+	s.stop()
+	if err := s.wait(); err == nil || !strings.Contains(err.Error(), "listen: connections were still at work and are closed") {
+		t.Errorf("Run gives %v", err)
+	}
+}
+
+// dial sends text on a connection of its own, and reads until the answer has want.
+func (s *served) dial(text string, want ...string) net.Conn {
+	s.t.Helper()
+	c, err := net.Dial("tcp", s.Addr())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(patience)) // a connection of net's takes deadlines
+	if _, err := io.WriteString(c, text); err != nil {
+		s.t.Fatal(err)
+	}
+	answer := make([]byte, 4<<10)
+	for _, w := range want {
+		for got := ""; !strings.Contains(got, w); {
+			n, err := c.Read(answer)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			got += string(answer[:n])
+		}
+	}
+	return c
 }
 
 // TestStopBeforeRun is a stop during the start.
@@ -181,6 +214,24 @@ func TestListenRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestListenGivesBack has a second address that is taken: the first one is free
+// again afterwards.
+func TestListenGivesBack(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	control := l.Addr().String()
+	_ = l.Close()
+	if _, err := app.Listen(app.Options{File: file(t, map[string]string{"control": control, "listen": occupied(t)})}); err == nil {
+		t.Fatal("two servers on one port")
+	}
+	if l, err = net.Listen("tcp", control); err != nil {
+		t.Fatalf("the control address was not given back: %v", err)
+	}
+	_ = l.Close()
 }
 
 // occupied is the address of a port that is taken.

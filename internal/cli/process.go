@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 )
 
@@ -12,8 +13,20 @@ import (
 // orderly stop. After it signals have their usual effect again, so that a second
 // one ends the process at once.
 func Process() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		// Before the stop begins: who sees it begin may send the second signal.
+		signal.Stop(signals)
+		cancel()
+	})
+	defer wg.Wait()
+	defer cancel()
 	return Main(ctx, os.Args[1:], Streams{Out: os.Stdout, Err: os.Stderr, Environ: os.Environ()})
 }
