@@ -121,16 +121,19 @@ func (c *Client) Close(ctx context.Context) error {
 		t.line.Drain()
 	}
 	c.functions.drain()
-	for c.active.Load() > 0 {
+	var late error
+	for c.active.Load() > 0 && late == nil {
 		select {
 		case <-c.idle:
 		case <-ctx.Done():
-			return llm.Errorf(llm.ForebayDraining, "%d calls were still running at the end of the drain", c.active.Load())
+			late = llm.Errorf(llm.ForebayDraining, "calls still running at the end of the drain: %d", c.active.Load())
 		}
 	}
-	err := c.flights.Close(ctx)
-	c.closeCache()
-	return err
+	if err := c.flights.Close(ctx); late == nil {
+		late = err // what is shared is part of what was counted above
+	}
+	c.closeCache() // calls that still run find it closed, and go on without it
+	return late
 }
 
 func (c *Client) closeCache() {

@@ -22,8 +22,8 @@ var (
 	errGoexit   = errors.New("cache: the call's goroutine was ended by runtime.Goexit")
 )
 
-// flight is one upstream call and those who share it. Its goroutine reads the
-// stream and is the only one that appends to chunks.
+// flight is one upstream call and those who share it. One goroutine at a time reads
+// the stream and appends to chunks: the leader's up to the first chunk, then its own.
 type flight struct {
 	flights  *Flights
 	key      Key
@@ -71,26 +71,48 @@ func (f *flight) join(ctx context.Context) *Share {
 	return s
 }
 
-// run makes the upstream call and relays it to its end. It is the flight's goroutine.
-func (f *flight) run(ctx context.Context, start Starter) {
+// takeOff makes the upstream call and reads up to the first chunk, on the leader's
+// goroutine: most answers are whole by then, and handing them from goroutine to
+// goroutine would cost more time than all the rest of a flight. What is left is
+// relayed by a goroutine of the flight's own.
+func (f *flight) takeOff(leader, upstream context.Context, start Starter) {
+	stop := context.AfterFunc(leader, func() { f.abandon(leader.Err()) })
 	err := error(errGoexit) // stays where start or the stream ends the goroutine
 	defer func() {
-		// Out of the table before anybody sees the end, so that whoever calls again
-		// because of it starts anew. The stream is closed before that too: who has
-		// seen the end finds its books closed.
-		f.flights.forget(f)
-		if fault := f.closeSource(); fault != nil {
-			err = fault
+		stop()
+		if err != nil {
+			f.land(err)
 		}
-		f.end(err)
-		f.cancel()
-		f.flights.landed()
 	}()
-	err = f.relay(ctx, start)
+	if err = f.first(upstream, start); err != nil {
+		return
+	}
+	f.mu.Lock()
+	err = f.err // of a leader that left while the first chunk came
+	f.mu.Unlock()
+	if err == nil {
+		go f.run(upstream)
+	}
 }
 
-// relay passes chunks on until the stream ends, and returns how it did.
-func (f *flight) relay(ctx context.Context, start Starter) (err error) {
+// abandon ends a flight whose leader goes away before the first chunk: those who
+// share it try again, together. From the first chunk on it changes nothing.
+func (f *flight) abandon(why error) {
+	f.mu.Lock()
+	early := f.total == 0 && f.err == nil
+	if early {
+		f.endLocked(why) // in one step with the look, or the first chunk might come between
+	}
+	f.mu.Unlock()
+	if early {
+		f.flights.forget(f)
+		f.cancel()
+	}
+}
+
+// first makes the upstream call, publishes its first chunk, and reads on to the
+// end where that chunk is the last one.
+func (f *flight) first(ctx context.Context, start Starter) (err error) {
 	defer recoverAs(&err)
 	source, err := start(ctx)
 	if err != nil {
@@ -102,14 +124,48 @@ func (f *flight) relay(ctx context.Context, start Starter) (err error) {
 	f.mu.Lock()
 	f.source = source
 	f.mu.Unlock()
-	for ctx.Err() == nil {
+	for {
 		c, err := source.Next()
 		if err != nil {
 			return err
 		}
-		if full := f.publish(c); full {
-			f.awaitRoom(ctx)
+		f.publish(c)
+		if !c.Last {
+			return nil
 		}
+	}
+}
+
+// run is the flight's goroutine: it relays what comes behind the first chunk.
+func (f *flight) run(ctx context.Context) {
+	err := error(errGoexit)
+	defer func() { f.land(err) }()
+	err = f.relay(ctx)
+}
+
+// land ends the flight: out of the table before anybody sees the end, so that whoever
+// calls again because of it starts anew. The stream is closed before that too: who
+// has seen the end finds its books closed.
+func (f *flight) land(err error) {
+	f.flights.forget(f)
+	if fault := f.closeSource(); fault != nil {
+		err = fault
+	}
+	f.end(err)
+	f.cancel()
+	f.flights.landed()
+}
+
+// relay passes chunks on until the stream ends, and returns how it did.
+func (f *flight) relay(ctx context.Context) (err error) {
+	defer recoverAs(&err)
+	for ctx.Err() == nil {
+		f.awaitRoom(ctx)
+		c, err := f.source.Next()
+		if err != nil {
+			return err
+		}
+		f.publish(c)
 	}
 	return ctx.Err() // everybody has left
 }
@@ -118,7 +174,7 @@ func (f *flight) relay(ctx context.Context, start Starter) (err error) {
 // about an answer that has ended; a panic in it is an error.
 func (f *flight) closeSource() (err error) {
 	defer recoverAs(&err)
-	if f.source != nil { // only this goroutine ever sets it
+	if f.source != nil { // set by takeOff, before anybody else could read it here
 		_ = f.source.Close()
 	}
 	return nil
@@ -131,11 +187,13 @@ func recoverAs(err *error) {
 	}
 }
 
-// publish appends a chunk, wakes those who wait for it, and reports whether
-// enough has been read ahead.
-func (f *flight) publish(c llm.Chunk) (full bool) {
+// publish appends a chunk and wakes those who wait for it.
+func (f *flight) publish(c llm.Chunk) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.err != nil {
+		return // abandoned: everybody has been told
+	}
 	f.chunks = append(f.chunks, c)
 	f.total += weigh(c)
 	f.held += weigh(c)
@@ -147,7 +205,6 @@ func (f *flight) publish(c llm.Chunk) (full bool) {
 		s.wakeLocked()
 	}
 	f.stalled = f.fullLocked()
-	return f.stalled
 }
 
 // weigh is what a chunk counts against the bounds.
@@ -245,10 +302,17 @@ func (f *flight) removeLocked(s *Share) {
 	f.front = front
 }
 
-// end tells everybody how the stream ended.
+// end tells everybody how the stream ended. The first end counts.
 func (f *flight) end(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.err == nil {
+		f.endLocked(err)
+	}
+}
+
+// endLocked is end for those who hold f.mu and have looked.
+func (f *flight) endLocked(err error) {
 	f.err = err
 	for _, s := range f.aboard {
 		s.wakeLocked()

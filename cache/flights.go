@@ -43,7 +43,7 @@ type Flights struct {
 	// the other way round.
 	mu      sync.Mutex
 	table   map[Key]*flight // the flight that newcomers of a key may join
-	running int             // flights whose goroutine goes on, those not in table included
+	running int             // flights whose call goes on, those not in table included
 	closed  bool
 	idle    chan struct{} // closed when running falls to zero; nil while nobody waits
 }
@@ -69,11 +69,13 @@ type Starter func(ctx context.Context) (llm.Stream, error)
 // before that is Do's own error. Every error is an *llm.Error, and each caller's is
 // a copy of its own.
 //
-// start runs on a goroutine of the flight. Its context has the values of the
-// caller's, but neither its deadline nor its cancellation: it ends when the last
-// participant has left. A caller that leads and goes away therefore hands over to
-// those who stay. A participant whose ctx ends leaves at once, whatever the others
-// and upstream are doing.
+// start, and the reading up to the first chunk, run on the goroutine of the caller
+// that leads: one that goes away by then ends the upstream call, and those who stay
+// make one more, together. From the first chunk on the flight has a goroutine of its
+// own, and a leader that goes away hands over to those who stay. The context of start
+// has the values of the caller's; from the first chunk on neither its deadline nor its
+// cancellation: it ends when the last participant has left. A participant whose ctx
+// ends leaves at once, whatever the others and upstream are doing.
 //
 // Between a caller's look into the cache and its Do, the flight that it would have
 // joined may have ended and its answer been stored: start should look once more, or
@@ -90,9 +92,12 @@ func (f *Flights) Do(ctx context.Context, k Key, p llm.Priority, start Starter) 
 		if err := ctx.Err(); err != nil {
 			return nil, llm.AsError(err)
 		}
-		s, err := f.board(ctx, boarding{key: k, priority: p, start: start, alone: try > maxReruns})
+		s, upstream, err := f.board(ctx, boarding{key: k, priority: p, start: start, alone: try > maxReruns})
 		if err != nil {
 			return nil, err
+		}
+		if upstream != nil {
+			s.flight.takeOff(ctx, upstream, start)
 		}
 		if err = s.await(); err == nil || err == io.EOF {
 			return s, nil
@@ -113,13 +118,14 @@ type boarding struct {
 	alone bool
 }
 
-// board joins the flight in progress or starts one.
-func (f *Flights) board(ctx context.Context, b boarding) (*Share, error) {
+// board joins the flight in progress, or makes one for the caller to lead: then it
+// returns the context of the upstream call too.
+func (f *Flights) board(ctx context.Context, b boarding) (*Share, context.Context, error) {
 	f.mu.Lock()
 	s, err := f.joinLocked(ctx, b)
 	f.mu.Unlock()
 	if s != nil || err != nil {
-		return s, err
+		return s, nil, err
 	}
 	// The context is made outside the lock: it may be of the caller's own kind.
 	upstream, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -129,13 +135,12 @@ func (f *Flights) board(ctx context.Context, b boarding) (*Share, error) {
 	if s, err = f.joinLocked(ctx, b); s != nil || err != nil {
 		f.mu.Unlock()
 		cancel() // somebody was faster
-		return s, err
+		return s, nil, err
 	}
 	f.table[b.key] = fl
 	f.running++
 	f.mu.Unlock()
-	go fl.run(upstream, b.start)
-	return &fl.lead, nil
+	return &fl.lead, upstream, nil
 }
 
 // joinLocked joins the flight in progress. It returns nil where there is none that
@@ -160,7 +165,7 @@ func (f *Flights) forget(fl *flight) {
 	f.mu.Unlock()
 }
 
-// landed counts a flight off whose goroutine is about to end.
+// landed counts a flight off whose call has ended.
 func (f *Flights) landed() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

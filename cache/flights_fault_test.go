@@ -61,7 +61,6 @@ func TestFlightsFail(t *testing.T) {
 		"start fails, wrapped":       {early: true, fault: func() error { return fmt.Errorf("attempt 3: %w", provider) }, leader: llm.ProviderOverloaded, followers: llm.ProviderOverloaded, starts: 1, cause: "attempt 3"},
 		"start fails, foreign error": {early: true, fault: func() error { return errors.New("odd") }, leader: llm.ForebayInternal, followers: llm.ForebayInternal, starts: 1, cause: "odd"},
 		"start panics":               {early: true, fault: panics, leader: llm.ForebayInternal, followers: llm.ForebayInternal, starts: 1, cause: "boom"},
-		"start ends the goroutine":   {early: true, fault: goexit, leader: llm.ForebayInternal, followers: llm.ForebayInternal, starts: 1, cause: "Goexit"},
 		"fails at once":              {fault: func() error { return provider }, leader: llm.ProviderOverloaded, followers: llm.ProviderOverloaded, starts: 1},
 		"fails after chunks":         {chunks: 2, fault: func() error { return provider }, leader: llm.ProviderOverloaded, followers: llm.ProviderOverloaded, starts: 1},
 		"Next panics":                {chunks: 2, fault: panics, leader: llm.ForebayInternal, followers: llm.ForebayInternal, starts: 1, cause: "boom"},
@@ -113,6 +112,31 @@ func TestFlightsFail(t *testing.T) {
 			})
 		})
 	}
+}
+
+// start runs on the leader's goroutine. One that ends it frees those who share.
+func TestFlightsStartEndsTheGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := cache.NewFlights(cache.FlightsConfig{})
+		go func() {
+			_, _ = f.Do(t.Context(), cache.Key{}, llm.Normal, func(context.Context) (llm.Stream, error) {
+				time.Sleep(time.Second)
+				runtime.Goexit()
+				return nil, nil
+			})
+		}()
+		synctest.Wait()
+		_, err := f.Do(t.Context(), cache.Key{}, llm.Normal, func(context.Context) (llm.Stream, error) {
+			t.Error("a second call")
+			return nil, nil
+		})
+		if llm.KindOf(err) != llm.ForebayInternal || !strings.Contains(err.Error(), "Goexit") {
+			t.Error(err)
+		}
+		if err := f.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestFlightsMisbehavedStart(t *testing.T) {

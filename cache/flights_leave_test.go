@@ -13,19 +13,23 @@ import (
 )
 
 func TestFlightsLeaderCancelled(t *testing.T) {
-	for name, when := range map[string]time.Duration{
-		"before the answer": 500 * time.Millisecond, // start has not returned
-		"in mid-stream":     4500 * time.Millisecond,
+	for name, c := range map[string]struct {
+		when          time.Duration
+		calls, failed int64
+	}{
+		"before the answer": {500 * time.Millisecond, 2, 1}, // start has not returned
+		"in mid-stream":     {4500 * time.Millisecond, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				pieces, whole := parts(5)
 				u := &upstream{serve: func(ctx context.Context, _ int64) (llm.Stream, error) {
-					time.Sleep(time.Second)
-					if ctx.Err() != nil {
+					select {
+					case <-time.After(time.Second):
+						return paced(ctx, pieces), nil
+					case <-ctx.Done():
 						return nil, llm.AsError(ctx.Err())
 					}
-					return paced(ctx, pieces), nil
 				}}
 				f := cache.NewFlights(cache.FlightsConfig{})
 				ctx, cancel := context.WithCancel(t.Context())
@@ -35,8 +39,8 @@ func TestFlightsLeaderCancelled(t *testing.T) {
 				for i := range followers {
 					followers[i] = ask(t.Context(), f, llm.Normal, u, 0)
 				}
-				time.AfterFunc(when-time.Millisecond, cancel)
-				if a := <-leader; llm.KindOf(a.err) != llm.CallerCancelled || a.after != when {
+				time.AfterFunc(c.when-time.Millisecond, cancel)
+				if a := <-leader; llm.KindOf(a.err) != llm.CallerCancelled || a.after != c.when {
 					t.Errorf("leader: %v after %v", a.err, a.after)
 				}
 				for i, follower := range followers {
@@ -44,10 +48,10 @@ func TestFlightsLeaderCancelled(t *testing.T) {
 						t.Errorf("follower %d: %q, %v", i, a.got, a.err)
 					}
 				}
-				if n := u.starts.Load(); n != 1 {
-					t.Errorf("%d calls, want 1", n)
+				if n := u.starts.Load(); n != c.calls {
+					t.Errorf("%d calls, want %d", n, c.calls)
 				}
-				landed(t, f, u, 0)
+				landed(t, f, u, c.failed)
 			})
 		})
 	}
@@ -72,53 +76,42 @@ func TestFlightsFollowerLeaves(t *testing.T) {
 	})
 }
 
-// The upstream call ends with the last participant, at once, and the next caller
-// makes a new one.
+// From the first chunk on the upstream call ends with the last participant, at once,
+// and the next caller makes a new one.
 func TestFlightsAllLeave(t *testing.T) {
-	for name, silent := range map[string]time.Duration{"while start waits": time.Hour, "while upstream is silent": 0} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var ended atomic.Int64
-				begin := time.Now()
-				u := &upstream{serve: func(ctx context.Context, n int64) (llm.Stream, error) {
-					if n > 1 {
-						return &slice{chunks: []llm.Chunk{text("new")}}, nil
-					}
-					context.AfterFunc(ctx, func() { ended.Store(int64(time.Since(begin))) })
-					select {
-					case <-ctx.Done():
-						return nil, llm.AsError(ctx.Err())
-					case <-time.After(silent):
-					}
-					return &piped{ctx: ctx}, nil
-				}}
-				f := cache.NewFlights(cache.FlightsConfig{})
-				var all []<-chan asked
-				for i := range 10 {
-					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i+1)*time.Second)
-					defer cancel()
-					all = append(all, ask(ctx, f, llm.Normal, u, 0))
-				}
-				for i, a := range all {
-					if a := <-a; llm.KindOf(a.err) != llm.CallerDeadline || a.after != time.Duration(i+1)*time.Second {
-						t.Errorf("caller %d: %v after %v", i, a.err, a.after)
-					}
-				}
-				synctest.Wait()
-				if got := time.Duration(ended.Load()); got != 10*time.Second {
-					t.Errorf("upstream cancelled after %v, want 10s", got)
-				}
-				if a := <-ask(t.Context(), f, llm.Normal, u, 0); a.got != "new" || a.err != nil || !a.leader {
-					t.Errorf("next caller: %+v", a)
-				}
-				failed := int64(0)
-				if silent > 0 {
-					failed = 1
-				}
-				landed(t, f, u, failed)
-			})
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var ended atomic.Int64
+		begin := time.Now()
+		u := &upstream{serve: func(ctx context.Context, n int64) (llm.Stream, error) {
+			if n > 1 {
+				return &slice{chunks: []llm.Chunk{text("new")}}, nil
+			}
+			context.AfterFunc(ctx, func() { ended.Store(int64(time.Since(begin))) })
+			next := make(chan llm.Chunk, 1)
+			next <- text("first")
+			return &piped{ctx: ctx, next: next}, nil
+		}}
+		f := cache.NewFlights(cache.FlightsConfig{})
+		var all []<-chan asked
+		for i := range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i+1)*time.Second)
+			defer cancel()
+			all = append(all, ask(ctx, f, llm.Normal, u, 0))
+		}
+		for i, a := range all {
+			if a := <-a; llm.KindOf(a.err) != llm.CallerDeadline || a.after != time.Duration(i+1)*time.Second {
+				t.Errorf("caller %d: %v after %v", i, a.err, a.after)
+			}
+		}
+		synctest.Wait()
+		if got := time.Duration(ended.Load()); got != 10*time.Second {
+			t.Errorf("upstream cancelled after %v, want 10s", got)
+		}
+		if a := <-ask(t.Context(), f, llm.Normal, u, 0); a.got != "new" || a.err != nil || !a.leader {
+			t.Errorf("next caller: %+v", a)
+		}
+		landed(t, f, u, 0)
+	})
 }
 
 // A flight that was given up takes nobody in, however long its call takes to end.

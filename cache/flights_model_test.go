@@ -131,7 +131,8 @@ func (w *world) start(ctx context.Context, p llm.Priority) (llm.Stream, error) {
 func (w *world) newest(mine *modelCall) (newest *modelCall) {
 	unlucky, tie := 0, false
 	for _, c := range w.calls {
-		if c.over && c.pos == 0 && c.ending.Domain() == llm.CallerFault {
+		given := c.ctx.Err() != nil // its leader left before the first chunk
+		if c.pos == 0 && (given || c.over && c.ending.Domain() == llm.CallerFault) {
 			unlucky++
 		}
 		tie = newest != nil && newest.began.Equal(c.began)
@@ -176,7 +177,9 @@ func (c *modelCall) Next() (llm.Chunk, error) {
 	if err := c.wait(c.gaps[c.pos]); err != nil {
 		return llm.Chunk{}, err
 	}
+	c.world.mu.Lock() // newest reads it
 	c.pos++
+	c.world.mu.Unlock()
 	return text(fmt.Sprintf("%d.%d ", c.number, c.pos-1)), nil
 }
 

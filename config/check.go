@@ -330,15 +330,15 @@ func (f *File) checkFallback(s *settings.Setting) {
 // checkListen refuses addresses that let strangers in.
 func (f *File) checkListen(broken bool) {
 	v := f.values
-	if s := v.Get("listen"); !isLoopback(s.Value.(string)) && len(v.Names("keys")) == 0 && !broken {
-		s.Wrong(fmt.Sprintf("%s: %s can be reached from other machines, and there are no keys", s.Key, s.Value), "Add keys (or FOREBAY_KEYS=name:secret), or listen on 127.0.0.1.")
+	for _, key := range []string{"listen", "control"} {
+		if s := v.Get(key); s != nil && !isLoopback(s.Value.(string)) && len(v.Names("keys")) == 0 && !broken {
+			s.Wrong(fmt.Sprintf("%s: %s can be reached from other machines, and there are no keys", s.Key, s.Value),
+				"Add keys (or FOREBAY_KEYS=name:secret), or take an address of this machine, such as --listen 127.0.0.1:8080.")
+		}
 	}
 	s := v.Get("control")
 	if s == nil {
 		return
-	}
-	if !isLoopback(s.Value.(string)) {
-		s.Wrong(fmt.Sprintf("%s: %s can be reached from other machines, and it has no keys", s.Key, s.Value), "Use an address of this machine, such as 127.0.0.1:8081.")
 	}
 	if l := v.Text("listen"); s.Value == l && !strings.HasSuffix(l, ":0") {
 		s.Wrong(s.Key+": the address is that of listen", "Give it a port of its own, or leave it out.")

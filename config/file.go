@@ -18,8 +18,8 @@ type File struct {
 	Profile string
 	// Listen is where calls are served, as host:port.
 	Listen string
-	// Control is where operators' routes are to be served apart from calls; it has
-	// no effect in this version. Empty where it is not set.
+	// Control is where health and metrics are served apart from calls, as host:port.
+	// Empty where it is not set.
 	Control string
 	// Keys let callers in. None means that callers of this machine need none.
 	Keys    []Key

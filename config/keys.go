@@ -39,8 +39,7 @@ func serverKeys() []*settings.Key {
 		},
 		{
 			Path: "control", Kind: settings.Address, Env: "FOREBAY_CONTROL", Example: "127.0.0.1:8081",
-			Doc:   "Where operators' routes are served apart from calls.",
-			Later: &settings.Later{Instead: "Health and metrics are served on listen."},
+			Doc: "Where /metrics, /healthz, /readyz and /v1/health are served apart from calls. /metrics is then not on listen.",
 		},
 		{
 			Path: "keys[].name", Kind: settings.Text, Example: "web",

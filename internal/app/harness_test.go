@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +23,7 @@ import (
 // running keeps its cache, and with it the one goroutine that is let pass here:
 // TestListenRefuses does not let it pass.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/maypok86/otter/v2.periodicCleanUp[...]"))
+	goleak.VerifyTestMain(m)
 }
 
 // patience bounds what happens at once where nothing is wrong.
@@ -142,11 +141,16 @@ func scripted(t *testing.T, p *llmtest.Provider) *forebay.Client {
 
 // lines is a log as text, that tests read while it is written.
 type lines struct {
+	slow string // lines with this text take a moment
+
 	mu   sync.Mutex // guards text
 	text strings.Builder
 }
 
 func (l *lines) Write(b []byte) (int, error) {
+	if l.slow != "" && strings.Contains(string(b), l.slow) {
+		time.Sleep(30 * time.Millisecond)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(b)
@@ -173,8 +177,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // gate is a provider's streamed answer whose end waits until it is opened.
 type gate struct {
 	ctx  context.Context
-	open chan struct{} // nil: never
-	left *atomic.Bool  // where there is one, it is set a moment after the call was ended
+	open chan struct{}
 	sent int
 }
 
@@ -202,10 +205,6 @@ func (g *gate) Next() (llm.Chunk, error) {
 		case <-g.open:
 			return llm.Chunk{Raw: []byte(lastEvents), Events: 2, Useful: true, Last: true, Finish: llm.FinishStop}, nil
 		case <-g.ctx.Done():
-			if g.left != nil {
-				time.Sleep(30 * time.Millisecond) // as a provider that is slow to let go
-				g.left.Store(true)
-			}
 			return llm.Chunk{}, llm.AsError(g.ctx.Err())
 		}
 	}
