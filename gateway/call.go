@@ -132,6 +132,10 @@ func (g *Gateway) whole(x *visit, req *llm.Request) error {
 	return x.answer(http.StatusOK, jsonType, res.Body)
 }
 
+// costHeader says what the call cost: in the head of an answer whose price is known
+// then, in the trailer of a stream.
+const costHeader = "X-Forebay-Cost-Usd"
+
 // stream answers in pieces, each written as it came and flushed at once. Until the
 // first piece is there a failure still is an answer with a status; after that it
 // is an error event and a broken connection, because after a clean end every SDK
@@ -149,6 +153,10 @@ func (g *Gateway) stream(x *visit, req *llm.Request) error {
 	}
 	x.set("Cache-Control", "no-cache")
 	x.set("X-Accel-Buffering", "no") // nginx in front must not gather events
+	priced := x.meta.Attempts > 0
+	if priced { // the price is known at the end
+		x.set("Trailer", costHeader)
+	}
 	x.head(http.StatusOK, eventsType)
 	flusher, _ := x.w.(http.Flusher)
 	for err == nil {
@@ -161,6 +169,9 @@ func (g *Gateway) stream(x *visit, req *llm.Request) error {
 		chunk, err = s.Next()
 	}
 	if err == io.EOF {
+		if priced {
+			x.w.Header()[costHeader] = []string{dollars(s.Meta().CostMicroUSD)}
+		}
 		return nil
 	}
 	return x.breakOff(err, flusher)

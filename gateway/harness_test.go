@@ -186,6 +186,8 @@ type reply struct {
 	status int
 	header http.Header
 	body   string
+	// trailer is what came behind the body.
+	trailer http.Header
 }
 
 // errorType is the error's kind, from either form of body.
@@ -236,7 +238,7 @@ func send(t testing.TB, addr, raw string) reply {
 	}
 	_ = c.Close()
 	<-wrote
-	return reply{res.StatusCode, res.Header, string(body)}
+	return reply{res.StatusCode, res.Header, string(body), res.Trailer}
 }
 
 // post is a request with a body, the key web and more header lines.

@@ -379,3 +379,16 @@ func TestPipelinedSmuggling(t *testing.T) {
 		t.Errorf("%d answers, %d calls: %s", n, len(b.provider.Calls()), all)
 	}
 }
+
+// The price of a stream is known at its end, and said there.
+func TestStreamPriceInTheTrailer(t *testing.T) {
+	b := newBackend(llmtest.OK("one two three"))
+	b.meta = forebay.Meta{Attempts: 1, CostMicroUSD: 1250}
+	r := send(t, serve(t, newGateway(t, b, nil)), post(chatPath, streamBody))
+	if r.status != 200 || r.header.Get("X-Forebay-Cost-Usd") != "" {
+		t.Errorf("%d, head %v", r.status, r.header)
+	}
+	if got := r.trailer.Get("X-Forebay-Cost-Usd"); got != "0.00125" {
+		t.Errorf("trailer says %q", got)
+	}
+}

@@ -103,7 +103,7 @@ func (x *visit) head(status int, contentType string) {
 	x.say("X-Forebay-Degradation", headerText(string(m.Level)))
 	x.say("X-Forebay-Queue-Ms", strconv.FormatInt(m.Timing.Queue.Milliseconds(), 10))
 	if !x.called || x.costKnown || m.Attempts == 0 {
-		x.say("X-Forebay-Cost-Usd", dollars(m.CostMicroUSD))
+		x.say(costHeader, dollars(m.CostMicroUSD))
 	}
 	if x.conn != nil {
 		x.conn.head = x.lines
