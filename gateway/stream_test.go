@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/gateway"
 	"github.com/forebay-ai/forebay/internal/memnet"
 	"github.com/forebay-ai/forebay/llm"
@@ -313,7 +314,7 @@ func TestSlowBody(t *testing.T) {
 					t.Fatal(err)
 				}
 				text, _ := io.ReadAll(res.Body)
-				r := reply{res.StatusCode, res.Header, string(text)}
+				r := reply{res.StatusCode, res.Header, string(text), res.Trailer}
 				if took := time.Since(start); r.status != c.status || took < c.after || took > c.after+2*time.Second {
 					t.Errorf("%d after %s: %s", r.status, took, r.body)
 				}
