@@ -24,7 +24,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		if strings.Contains(string(content), "templates") {
-			t.Skip("would read directories of this machine")
+			return // it would read directories of this machine
 		}
 		start := time.Now()
 		file, err := config.Read(config.Sources{Content: append([]byte{}, content...), Environ: []string{}, Upstreams: upstream()})
