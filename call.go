@@ -131,6 +131,7 @@ func (k *call) lookUp() (*cache.Entry, error) {
 	if c.cache == nil || k.op.Cache.Off || (d.NoRead && d.NoWrite) {
 		return nil, k.mustBeCached(nil)
 	}
+	began := time.Now()
 	if err := k.makeKey(); err != nil {
 		return nil, err
 	}
@@ -139,7 +140,7 @@ func (k *call) lookUp() (*cache.Entry, error) {
 		return nil, nil
 	}
 	e, outcome := c.cache.Get(k.key, k.owner(), k.start)
-	k.meta.Timing.Cache = time.Since(k.start)
+	k.meta.Timing.Cache = time.Since(began)
 	switch {
 	case outcome == cache.Hit && k.serves(e):
 		return e, nil

@@ -30,6 +30,7 @@ type Client struct {
 	degrader *degrade.Degrader
 	levels   *degrade.Tracker
 	monitor  *monitor.Monitor
+	unwatch  func() // stops the monitor from asking the client
 	ledger   Ledger
 	privacy  Privacy // nil where there is no inspection
 	retry    Retry
@@ -132,6 +133,7 @@ func (c *Client) Close(ctx context.Context) error {
 	if err := c.flights.Close(ctx); late == nil {
 		late = err // what is shared is part of what was counted above
 	}
+	c.unwatch()
 	c.closeCache() // calls that still run find it closed, and go on without it
 	return late
 }

@@ -567,3 +567,21 @@ func TestNewReportsEveryFault(t *testing.T) {
 		}
 	}
 }
+
+func TestHitsSayThatTheTargetIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := llmtest.Script(llmtest.OK("kept"), llmtest.Fail(500))
+		c := newClient(t, nil, p)
+		do(t, c, request("hi"))
+		if res := do(t, c, request("hi")); res.Meta.Level != degrade.None {
+			t.Errorf("level %q of a hit while all is well", res.Meta.Level)
+		}
+		for i := range 5 {
+			_, err := c.Do(t.Context(), request(fmt.Sprint(i)))
+			wantKind(t, err, llm.ProviderError)
+		}
+		if res := do(t, c, request("hi")); res.Meta.Cache.Status != forebay.CacheHit || res.Meta.Level != degrade.Full {
+			t.Errorf("hit with an open breaker: %+v", res.Meta)
+		}
+	})
+}

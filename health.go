@@ -48,7 +48,7 @@ func (c *Client) breakerChanged(change breaker.Change) {
 
 // watch lets the monitor read the gauges whenever somebody looks.
 func (c *Client) watch() {
-	c.monitor.Watch(monitor.Source{Queue: c.queueSample, Cache: c.cacheSample})
+	c.unwatch = c.monitor.Watch(monitor.Source{Queue: c.queueSample, Cache: c.cacheSample})
 	for _, t := range c.targets {
 		c.monitor.SetBreaker(t.name, breaker.Closed.String())
 	}

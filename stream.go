@@ -124,6 +124,7 @@ func (k *call) deliverHit(e *cache.Entry, err error) (*Stream, error) {
 		return nil, k.fail(err)
 	}
 	k.meta.Cache = CacheResult{Status: CacheHit, Age: k.start.Sub(e.Stored), TTL: e.Expires.Sub(k.start)}
+	k.meta.Level = k.client.level(k.op, k.model)
 	return k.deliverStored(e, body), nil
 }
 
