@@ -29,6 +29,7 @@ type call struct {
 	stale     *cache.Entry // an expired entry under key; nil where there is none
 	fetched   *fetched     // the answer that this call made; nil where it made none
 	fetching  atomic.Bool  // fetch has begun, and does the bookkeeping of use and price
+	attempted atomic.Bool  // a target was called
 	meta      Meta
 
 	invoke invoker
@@ -266,17 +267,23 @@ func (k *call) describe(src llm.Stream) {
 }
 
 // blame settles whose fault it is that time ran out. The operation's own deadline
-// is a promise of ours: missing it is the target's failure, not the caller's.
+// is a promise of ours: missing it is the target's failure, or that of the line in
+// front of it, not the caller's.
 func (k *call) blame(err error) *llm.Error {
 	e := llm.AsError(err)
-	if e.Kind == llm.CallerDeadline && !k.asked {
-		return &llm.Error{
-			Kind: llm.ProviderTimeout, Message: "no answer within the operation's deadline",
-			Limit: "operations." + k.op.label + ".deadline", Value: k.op.Deadline.String(),
-			Fix: "Send the request again later, or raise the deadline.", Err: e,
-		}
+	if e.Kind != llm.CallerDeadline || k.asked {
+		return e
 	}
-	return e
+	late := &llm.Error{
+		Kind: llm.ProviderTimeout, Message: "no answer within the operation's deadline",
+		Limit: "operations." + k.op.label + ".deadline", Value: k.op.Deadline.String(),
+		Fix: "Send the request again later, or raise the deadline.", Err: e,
+	}
+	if k.fetching.Load() && !k.attempted.Load() {
+		late.Kind, late.RetryAfter = llm.PolicyOverloaded, time.Second
+		late.Message = "no slot came free within the operation's deadline"
+	}
+	return late
 }
 
 // record is what the ledger is told of the call, but for target, usage and price.

@@ -121,6 +121,7 @@ func (k *call) attempt(ctx context.Context, t *target, f *fetched) error {
 	}
 	a.permit = permit
 	f.attempts++
+	k.attempted.Store(true)
 	f.target, f.model, f.attempt = t, t.modelFor(k.req), a
 	f.stream, err = k.invokeSafely(ctx, t)
 	if err == nil {
