@@ -155,7 +155,7 @@ func (k *call) lookUp() (*cache.Entry, error) {
 
 // owner is the tenant that the call's cached answers belong to; empty where the
 // operation shares them across tenants.
-func (k *call) owner() string { return cache.Owner(k.op.scope, k.req.Tenant) }
+func (k *call) owner() string { return cache.Owner(k.op.Cache.Scope, k.req.Tenant) }
 
 // serves says that a fresh entry is within the age that the caller accepts, and
 // has all that the caller asks for.
@@ -210,7 +210,7 @@ func (k *call) makeKey() error {
 		Dialect: k.req.Dialect.Name(), Endpoint: string(k.req.Endpoint), Operation: k.op.name,
 		Family: t.family, Model: t.modelFor(k.req), PromptVersion: k.op.PromptVersion,
 		Namespace: k.req.Cache.Namespace, Tenant: k.req.Tenant, User: k.req.User, Persona: k.req.Persona,
-	}, k.op.scope, canonical)
+	}, k.op.Cache.Scope, canonical)
 	return nil
 }
 
@@ -280,7 +280,7 @@ func (k *call) blame(err error) *llm.Error {
 		Fix: "Send the request again later, or raise the deadline.", Err: e,
 	}
 	if k.fetching.Load() && !k.attempted.Load() {
-		late.Kind, late.RetryAfter = llm.PolicyOverloaded, time.Second
+		late.Kind, late.RetryAfter = llm.PolicyOverloaded, max(e.RetryAfter, time.Second)
 		late.Message = "no slot came free within the operation's deadline"
 	}
 	return late

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -37,7 +38,6 @@ type Client struct {
 	log      *slog.Logger
 	places   int // how many calls may wait for one target
 
-	trouble atomic.Int64 // Unix ns of the last fallback or change of a breaker; 0: never
 	scratch sync.Pool    // of *[]byte, for canonical forms that live until they are hashed
 	active  atomic.Int64 // calls between begin and end
 	closing atomic.Bool
@@ -55,7 +55,6 @@ type operation struct {
 	Operation
 	name  string
 	label string // for metrics: the name, or "default"
-	scope []cache.Dimension
 }
 
 // New checks cfg and builds a Client. It reports every fault of cfg at once and
@@ -194,12 +193,7 @@ func (c *Client) Operation(name string) (Operation, bool) {
 
 // Operations lists the names of the configured operations, sorted.
 func (c *Client) Operations() []string {
-	names := make([]string, 0, len(c.operations))
-	for name := range c.operations {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(c.operations))
 }
 
 func (c *Client) operation(name string) *operation {
@@ -229,10 +223,9 @@ func (c *Client) Models(ctx context.Context) ([]llm.ModelInfo, error) {
 			all = append(all, m)
 		}
 	}
-	for name := range c.models {
+	for _, name := range slices.Sorted(maps.Keys(c.models)) {
 		add(llm.ModelInfo{ID: name, OwnedBy: "forebay"})
 	}
-	slices.SortFunc(all, func(a, b llm.ModelInfo) int { return cmpString(a.ID, b.ID) })
 	var failed error
 	if c.any != nil {
 		for _, t := range c.any.targets {

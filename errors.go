@@ -3,6 +3,7 @@ package forebay
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -62,15 +63,11 @@ func (k *call) signed(err error) *llm.Error {
 const namesListed = 20
 
 func (c *Client) unknownModel(name string) *llm.Error {
-	names := make([]string, 0, len(c.models))
-	for n := range c.models {
-		names = append(names, n)
-	}
 	e := &llm.Error{Kind: llm.CallerUnknownModel, Param: "model", Message: fmt.Sprintf("unknown model %.100q", name)}
 	if name == "" {
 		e.Message = "no model: the request names none, and neither does its operation"
 	}
-	e.Fix = oneOf("Ask for", names)
+	e.Fix = oneOf("Ask for", slices.Sorted(maps.Keys(c.models)))
 	return e
 }
 
@@ -81,16 +78,13 @@ func (c *Client) unknownOperation(name string) *llm.Error {
 	}
 }
 
-// oneOf words a choice of names.
+// oneOf words a choice of sorted names.
 func oneOf(verb string, names []string) string {
 	if len(names) == 0 {
 		return "None is configured."
 	}
-	slices.Sort(names)
 	if n := len(names) - namesListed; n > 0 {
 		return fmt.Sprintf("%s one of %s, and %d more.", verb, strings.Join(names[:namesListed], ", "), n)
 	}
 	return fmt.Sprintf("%s one of %s.", verb, strings.Join(names, ", "))
 }
-
-func cmpString(a, b string) int { return strings.Compare(a, b) }

@@ -11,22 +11,9 @@ import (
 	"github.com/forebay-ai/forebay/queue"
 )
 
-// troubleWindow is how long after a fallback or a change of a breaker the levels
-// are worked out call by call. It is longer than degrade's own window of a minute.
-const troubleWindow = 2 * time.Minute
-
 // level is the level of degradation of an operation's calls to m.
 func (c *Client) level(op *operation, m *model) degrade.Level {
-	last := c.trouble.Load()
-	if last == 0 {
-		return degrade.None
-	}
-	now := time.Now()
-	open := openTargets(m.targets)
-	if open == 0 && now.UnixNano()-last > int64(troubleWindow) {
-		return degrade.None
-	}
-	return c.levels.Level(op.label, open, len(m.targets), now)
+	return c.levels.Level(op.label, openTargets(m.targets), len(m.targets), time.Now())
 }
 
 func openTargets(targets []*target) int {
@@ -41,7 +28,6 @@ func openTargets(targets []*target) int {
 
 // breakerChanged is told of every change of a breaker.
 func (c *Client) breakerChanged(change breaker.Change) {
-	c.trouble.Store(time.Now().UnixNano())
 	c.monitor.BreakerChanged(change.Name, change.From.String(), change.To.String())
 	c.log.Warn("breaker changed", "target", change.Name, "from", change.From.String(), "to", change.To.String(), "reason", change.Reason)
 }

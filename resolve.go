@@ -1,6 +1,7 @@
 package forebay
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,13 +33,13 @@ const (
 // withDefaults is cfg with its zero values filled in.
 func (cfg Config) withDefaults() Config {
 	r := &cfg.Retry
-	r.Max = or(r.Max, defaultRetries)
-	r.Budget = or(r.Budget, defaultBudget)
-	r.Base = or(r.Base, defaultBase)
-	r.Cap = or(r.Cap, defaultCap)
+	r.Max = cmp.Or(r.Max, defaultRetries)
+	r.Budget = cmp.Or(r.Budget, defaultBudget)
+	r.Base = cmp.Or(r.Base, defaultBase)
+	r.Cap = cmp.Or(r.Cap, defaultCap)
 	d := &cfg.Defaults
-	d.Deadline = or(d.Deadline, defaultDeadline)
-	d.Cache.TTL = or(d.Cache.TTL, defaultTTL)
+	d.Deadline = cmp.Or(d.Deadline, defaultDeadline)
+	d.Cache.TTL = cmp.Or(d.Cache.TTL, defaultTTL)
 	if d.Cache.Scope == nil {
 		d.Cache.Scope = cache.DefaultScope()
 	}
@@ -52,15 +53,6 @@ func (cfg Config) withDefaults() Config {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return cfg
-}
-
-// or is value, or fallback where value is zero.
-func or[T comparable](value, fallback T) T {
-	var zero T
-	if value == zero {
-		return fallback
-	}
-	return value
 }
 
 // Validate reports every fault at once, or nil.
@@ -150,34 +142,34 @@ func (c *Client) resolve(cfg Config) {
 	}
 	c.functions = newFunctionTargets(cfg)
 	if !cfg.Queue.Off {
-		c.places = or(cfg.Queue.Max, defaultPlaces)
+		c.places = cmp.Or(cfg.Queue.Max, defaultPlaces)
 	}
 	c.levels = degrade.NewTracker(append(c.Operations(), c.byDefault.label))
 }
 
 func resolveOperation(name string, o, defaults Operation) *operation {
-	o.Model = or(o.Model, defaults.Model)
-	o.Deadline = or(o.Deadline, defaults.Deadline)
-	o.Cache.TTL = or(o.Cache.TTL, defaults.Cache.TTL)
+	o.Model = cmp.Or(o.Model, defaults.Model)
+	o.Deadline = cmp.Or(o.Deadline, defaults.Deadline)
+	o.Cache.TTL = cmp.Or(o.Cache.TTL, defaults.Cache.TTL)
 	if o.Cache.Scope == nil {
 		o.Cache.Scope = defaults.Cache.Scope
 	}
 	if o.Fallback == nil {
 		o.Fallback = defaults.Fallback
 	}
-	return &operation{Operation: o, name: name, label: or(name, "default"), scope: o.Cache.Scope}
+	return &operation{Operation: o, name: name, label: cmp.Or(name, "default")}
 }
 
 // target makes the target of t, or finds the one that was made for another model:
 // limits and breakers belong to the place, not to the name it is asked for by.
 func (c *Client) target(made map[string]*target, t Target, cfg Config) *target {
-	name := t.Provider + "/" + or(t.Model, "*")
+	name := t.Provider + "/" + cmp.Or(t.Model, "*")
 	if found, ok := made[name]; ok {
 		return found
 	}
 	tg := newTarget(name, cfg, c.breakerChanged)
 	tg.providerName, tg.provider = t.Provider, cfg.Providers[t.Provider]
-	tg.model, tg.family, tg.price = t.Model, or(t.Family, t.Provider), t.Price
+	tg.model, tg.family, tg.price = t.Model, cmp.Or(t.Family, t.Provider), t.Price
 	made[name] = tg
 	c.targets = append(c.targets, tg)
 	return tg

@@ -79,7 +79,8 @@ func effort(err error) (attempts int, waited time.Duration) {
 
 // try calls one target until it answers, gives up or may not be repeated.
 func (k *call) try(ctx context.Context, t *target, f *fetched) error {
-	t.budget.earn(k.client.retry.Budget)
+	share := k.client.retry.Budget
+	t.budget.earn(share)
 	for n := 0; ; n++ {
 		err := k.attempt(ctx, t, f)
 		if err == nil {
@@ -90,7 +91,7 @@ func (k *call) try(ctx context.Context, t *target, f *fetched) error {
 			return e
 		}
 		wait := k.client.retry.wait(n, e.RetryAfter)
-		if time.Now().Add(wait).After(k.deadline) || !t.budget.spend() {
+		if time.Now().Add(wait).After(k.deadline) || !t.budget.spend(share) {
 			return e
 		}
 		k.client.monitor.Retried(e.Kind)
@@ -111,7 +112,8 @@ func (k *call) attempt(ctx context.Context, t *target, f *fetched) error {
 	})
 	f.waited += waited
 	if err != nil {
-		return k.refusedBySlot(err)
+		k.client.monitor.QueueRefused(refusalReason(llm.AsError(err)))
+		return err
 	}
 	a := attempt{start: time.Now(), target: t}
 	permit, ok := t.breaker.Allow(a.start)
@@ -132,19 +134,6 @@ func (k *call) attempt(ctx context.Context, t *target, f *fetched) error {
 		return err
 	}
 	return nil
-}
-
-// refusedBySlot counts a call that got no slot. Where the operation's own deadline
-// passed in the line, the line was too long: that is overload, not the caller's fault.
-func (k *call) refusedBySlot(err error) error {
-	e := llm.AsError(err)
-	k.client.monitor.QueueRefused(refusalReason(e))
-	if e.Kind == llm.CallerDeadline && e.Limit != "" && !k.asked {
-		busy := *e
-		busy.Kind = llm.PolicyOverloaded
-		return &busy
-	}
-	return err
 }
 
 // refusalReason is the label of a refusal: monitor.DefaultRefusalReasons has them all.
@@ -222,24 +211,23 @@ const retryBurst = 10
 type retryBudget struct {
 	mu    sync.Mutex // guards spent
 	spent float64    // retries spent and not yet earned back, 0 to retryBurst
-	open  bool       // no budget: every retry may go
 }
 
 // earn books one call with its share of a retry.
 func (b *retryBudget) earn(share float64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.open = share < 0
-	b.spent = max(b.spent-share, 0)
+	b.spent = max(b.spent-max(share, 0), 0)
 }
 
-// spend takes one retry, if there is one.
-func (b *retryBudget) spend() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.open {
+// spend takes one retry, if there is one. A negative share is no budget: every
+// retry may go.
+func (b *retryBudget) spend(share float64) bool {
+	if share < 0 {
 		return true
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.spent+1 > retryBurst {
 		return false
 	}

@@ -172,7 +172,6 @@ func degradable(e *llm.Error) bool {
 func (k *call) fallBack(strategy degrade.Strategy, cause *llm.Error) *Stream {
 	mark := func() {
 		k.meta.Fallback, k.meta.Degraded = strategy, true
-		k.client.trouble.Store(time.Now().UnixNano())
 		k.client.levels.Observe(k.op.label, true, time.Now())
 		k.meta.Level = k.client.level(k.op, k.model)
 	}

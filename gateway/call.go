@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -105,9 +106,9 @@ func merge(header, body llm.CacheDirectives) llm.CacheDirectives {
 		NoRead:       header.NoRead || body.NoRead,
 		NoWrite:      header.NoWrite || body.NoWrite,
 		OnlyIfCached: header.OnlyIfCached || body.OnlyIfCached,
-		MaxAge:       orDefault(header.MaxAge, body.MaxAge),
-		TTL:          orDefault(header.TTL, body.TTL),
-		Namespace:    orDefault(header.Namespace, body.Namespace),
+		MaxAge:       cmp.Or(header.MaxAge, body.MaxAge),
+		TTL:          cmp.Or(header.TTL, body.TTL),
+		Namespace:    cmp.Or(header.Namespace, body.Namespace),
 	}
 }
 

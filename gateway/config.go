@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -68,25 +69,17 @@ type Config struct {
 
 // withDefaults fills what is zero.
 func (c Config) withDefaults() Config {
-	c.MaxBody = orDefault(c.MaxBody, defaultMaxBody)
-	c.MaxHeader = orDefault(c.MaxHeader, defaultMaxHeader)
-	c.HeaderTimeout = orDefault(c.HeaderTimeout, defaultHeaderTimeout)
-	c.IdleTimeout = orDefault(c.IdleTimeout, defaultIdleTimeout)
-	c.BodyTimeout = orDefault(c.BodyTimeout, defaultBodyTimeout)
-	c.BodyRate = orDefault(c.BodyRate, defaultBodyRate)
-	c.WriteTimeout = orDefault(c.WriteTimeout, defaultWriteTimeout)
+	c.MaxBody = cmp.Or(c.MaxBody, defaultMaxBody)
+	c.MaxHeader = cmp.Or(c.MaxHeader, defaultMaxHeader)
+	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, defaultHeaderTimeout)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, defaultIdleTimeout)
+	c.BodyTimeout = cmp.Or(c.BodyTimeout, defaultBodyTimeout)
+	c.BodyRate = cmp.Or(c.BodyRate, defaultBodyRate)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, defaultWriteTimeout)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
-}
-
-func orDefault[T comparable](value, fallback T) T {
-	var zero T
-	if value == zero {
-		return fallback
-	}
-	return value
 }
 
 // validate lists every fault of the numbers and of how keys and Open go together;

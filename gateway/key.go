@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -155,7 +156,7 @@ var keyName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // grant checks k and turns it into what requests are checked against.
 func (k *Key) grant(fault func(format string, args ...any)) *grant {
-	g := &grant{name: k.Name, tenant: orDefault(k.Tenant, defaultTenant), scopes: slices.Clone(k.Scopes), expires: k.Expires}
+	g := &grant{name: k.Name, tenant: cmp.Or(k.Tenant, defaultTenant), scopes: slices.Clone(k.Scopes), expires: k.Expires}
 	if !keyName.MatchString(k.Name) {
 		fault("a name has 1 to 64 of A-Z a-z 0-9 . _ -")
 	}

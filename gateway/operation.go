@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -186,7 +187,7 @@ func (g *Gateway) operation(x *visit) error {
 		return err
 	}
 	req.Operation, req.Endpoint = x.variable, llm.Chat
-	req.Model = orDefault(op.model, settings.Model)
+	req.Model = cmp.Or(op.model, settings.Model)
 	req.Body = chatBody(req.Model, settings.Prompt, op.payload)
 	return g.runOperation(x, req)
 }
@@ -261,12 +262,12 @@ func (x *visit) operationResult(res *forebay.Response) ([]byte, error) {
 	b = strconv.AppendBool(append(b, `,"metadata":{"fromCache":`...), m.Cache.Status == forebay.CacheHit)
 	b = strconv.AppendInt(append(b, `,"processingTime":`...), time.Since(x.start).Milliseconds(), 10)
 	b = strconv.AppendInt(append(b, `,"queueTime":`...), m.Timing.Queue.Milliseconds(), 10)
-	b = appendQuoted(append(b, `,"provider":`...), orDefault(m.Provider, "none"))
-	b = appendQuoted(append(b, `,"model":`...), orDefault(m.Model, "none"))
+	b = appendQuoted(append(b, `,"provider":`...), cmp.Or(m.Provider, "none"))
+	b = appendQuoted(append(b, `,"model":`...), cmp.Or(m.Model, "none"))
 	b = strconv.AppendInt(append(b, `,"tokenCount":`...), m.Usage.Total(), 10)
-	b = appendQuoted(append(b, `,"fallback":`...), orDefault(string(m.Fallback), "none"))
+	b = appendQuoted(append(b, `,"fallback":`...), cmp.Or(string(m.Fallback), "none"))
 	b = strconv.AppendBool(append(b, `,"degraded":`...), m.Degraded)
-	b = appendQuoted(append(b, `,"degradationLevel":`...), orDefault(string(m.Level), "none"))
+	b = appendQuoted(append(b, `,"degradationLevel":`...), cmp.Or(string(m.Level), "none"))
 	b = strconv.AppendInt(append(b, `,"retryCount":`...), int64(max(m.Attempts-1, 0)), 10)
 	return append(b, "}}"...), nil
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 
@@ -103,7 +104,7 @@ type headed struct {
 func (h *headed) WriteHeader(status int) {
 	if h.visit.status == 0 {
 		contentType := h.Header().Get("Content-Type")
-		h.visit.head(status, orDefault(contentType, "text/plain; charset=utf-8"))
+		h.visit.head(status, cmp.Or(contentType, "text/plain; charset=utf-8"))
 	}
 }
 

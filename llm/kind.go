@@ -16,7 +16,7 @@ const (
 	CallerMethodNotAllowed Kind = "caller_method_not_allowed"
 	CallerUnknownOperation Kind = "caller_unknown_operation" // no operation of that name
 	CallerUnknownModel     Kind = "caller_unknown_model"     // no model of that name
-	CallerTooLarge         Kind = "caller_too_large"         // body, header or nesting over its limit
+	CallerTooLarge         Kind = "caller_too_large"         // body or header over its limit
 	CallerTooSlow          Kind = "caller_too_slow"          // the body did not arrive in time
 	CallerUnsupportedMedia Kind = "caller_unsupported_media" // content type or encoding
 	CallerConflict         Kind = "caller_conflict"          // the same key with another body

@@ -19,9 +19,7 @@ import (
 	"github.com/forebay-ai/forebay/llm/llmtest"
 )
 
-// TestMain sees goroutines that are left behind. A client that had to leave calls
-// running keeps its cache, and with it the one goroutine that is let pass here:
-// TestListenRefuses does not let it pass.
+// TestMain sees goroutines that are left behind.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }

@@ -191,7 +191,7 @@ func TestHabits(t *testing.T) {
 		},
 		{
 			"paths of a machine", func(t *archtest.Tree) []archtest.Finding { return archtest.Mentions(t, []string{"mirror.example"}) },
-			files{"a.md": "see " + "/wor" + "k/x\nor https://example.com/work/x\nat mirror.example\n", "bench/go.mod": "module b", "bench/x.sh": "cd \"/ho" + "me/me\""},
+			files{"a.md": "see " + "/wor" + "k/x\nor https://example.com/wor" + "k/x\nat mirror.example\n", "bench/go.mod": "module b", "bench/x.sh": "cd \"/ho" + "me/me\""},
 			[]string{"a.md:1: names a path of one machine: /wor" + "k/x", "a.md:3: names a host of one machine's surroundings", "bench/x.sh:1: names a path of one machine: \"/ho" + "me/m"},
 		},
 		{"no map", archtest.Architecture, files{"a.go": "package m"}, []string{"ARCHITECTURE.md: is missing"}},

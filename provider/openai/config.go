@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -197,24 +198,16 @@ func (c Config) withDefaults(base *url.URL) Config {
 	if c.Name == "" {
 		c.Name = base.Host
 	}
-	c.ConnectTimeout = orDefault(c.ConnectTimeout, defaultConnect)
-	c.FirstByteTimeout = orDefault(c.FirstByteTimeout, defaultFirstByte)
-	c.IdleTimeout = orDefault(c.IdleTimeout, defaultIdle)
-	c.MaxBody = orDefault(c.MaxBody, defaultMaxBody)
-	c.MaxStream = orDefault(c.MaxStream, defaultMaxStream)
-	c.MaxIdleConns = orDefault(c.MaxIdleConns, defaultMaxIdle)
+	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, defaultConnect)
+	c.FirstByteTimeout = cmp.Or(c.FirstByteTimeout, defaultFirstByte)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, defaultIdle)
+	c.MaxBody = cmp.Or(c.MaxBody, defaultMaxBody)
+	c.MaxStream = cmp.Or(c.MaxStream, defaultMaxStream)
+	c.MaxIdleConns = cmp.Or(c.MaxIdleConns, defaultMaxIdle)
 	if c.Transport == nil {
 		c.Transport = c.transport()
 	}
 	return c
-}
-
-func orDefault[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }
 
 // transport makes the provider's own transport. Compression is off: it would
