@@ -165,21 +165,6 @@ func (k *call) serves(e *cache.Entry) bool {
 
 func (k *call) covers(e *cache.Entry) bool { return k.req.Dialect.Covers(k.req, e.Body, e.Stream) }
 
-// recalled is a cached answer as a stream.
-type recalled struct {
-	wholeAnswer
-	entry *cache.Entry
-}
-
-// recall gives e in the form that the call asks for.
-func (k *call) recall(e *cache.Entry) (llm.Stream, error) {
-	body, err := k.req.Dialect.Reshape(k.req, e.Body, e.Stream)
-	if err != nil {
-		return nil, err
-	}
-	return &recalled{wholeAnswer{body: body}, e}, nil
-}
-
 // mustBeCached fails a call that may only be answered from the cache.
 func (k *call) mustBeCached(e *cache.Entry) error {
 	if !k.req.Cache.OnlyIfCached {

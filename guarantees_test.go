@@ -13,6 +13,7 @@ import (
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/breaker"
 	"github.com/forebay-ai/forebay/cost"
+	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/llm/llmtest"
@@ -322,4 +323,15 @@ func TestSilenceOpensTheBreaker(t *testing.T) {
 			t.Errorf("the breaker is %s after five silent calls", state)
 		}
 	})
+}
+
+// An operation whose order has the error before the template gets the error.
+func TestErrorEndsTheFallbacks(t *testing.T) {
+	c := newClient(t, func(cfg *forebay.Config) {
+		cfg.Operations["strict"] = forebay.Operation{Fallback: []degrade.Strategy{degrade.Error, degrade.Template}}
+	}, llmtest.Script(llmtest.Fail(500)))
+	r := request("hi")
+	r.Operation = "strict"
+	_, err := c.Do(t.Context(), r)
+	wantKind(t, err, llm.ProviderError)
 }

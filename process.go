@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -64,7 +63,7 @@ func Process[P, V any](ctx context.Context, c *Client, task Task[P], fn func(con
 		if err != nil {
 			return nil, llm.Errorf(llm.ProviderMalformed, "the result has no JSON form: %v", err)
 		}
-		return &wholeAnswer{body: body}, nil
+		return &wholeAnswer{chunk: llm.Chunk{Raw: body, Events: 1, Last: true, Useful: true}}, nil
 	})
 	if err != nil {
 		return out, err
@@ -90,20 +89,6 @@ func functionError(ctx context.Context, err error) error {
 	}
 	return &llm.Error{Kind: llm.ProviderError, Message: "the function of the operation failed", Err: err}
 }
-
-// wholeAnswer is a stream of one chunk.
-type wholeAnswer struct{ body []byte }
-
-func (w *wholeAnswer) Next() (llm.Chunk, error) {
-	if w.body == nil {
-		return llm.Chunk{}, io.EOF
-	}
-	c := llm.Chunk{Raw: w.body, Events: 1, Last: true, Useful: true}
-	w.body = nil
-	return c, nil
-}
-
-func (w *wholeAnswer) Close() error { return nil }
 
 // payloadDialect is the format of functions: a payload in, a value out, both JSON.
 type payloadDialect struct{}

@@ -21,10 +21,9 @@ type Response struct {
 // Stream is an answer in pieces. Next is for one goroutine; Close and Meta may be
 // called from others. A Stream must be closed, or read to its end.
 type Stream struct {
-	call  *call
-	src   llm.Stream // nil where the whole answer is in first
-	first llm.Chunk
-	err   error // what Next ended with; nil while it goes on
+	call *call
+	src  llm.Stream
+	err  error // what Next ended with; nil while it goes on
 
 	mu    sync.Mutex // guards ended and meta; not held while the books are closed
 	ended bool
@@ -37,18 +36,9 @@ func (s *Stream) Next() (llm.Chunk, error) {
 	if s.err != nil {
 		return llm.Chunk{}, s.err
 	}
-	if s.first.Raw != nil {
-		c := s.first
-		s.first = llm.Chunk{}
+	var c llm.Chunk
+	if c, s.err = s.src.Next(); s.err == nil {
 		return c, nil
-	}
-	if s.src == nil {
-		s.err = io.EOF
-	} else {
-		var c llm.Chunk
-		if c, s.err = s.src.Next(); s.err == nil {
-			return c, nil
-		}
 	}
 	if s.err != io.EOF {
 		s.err = s.call.signed(s.call.blame(s.err))
@@ -59,10 +49,7 @@ func (s *Stream) Next() (llm.Chunk, error) {
 
 // Close ends the answer where it stands. It may be called more than once.
 func (s *Stream) Close() error {
-	var err error
-	if s.src != nil {
-		err = s.src.Close()
-	}
+	err := s.src.Close()
 	s.finish(errClosed)
 	return err
 }
@@ -108,7 +95,39 @@ func (c *Client) do(ctx context.Context, req *llm.Request, invoke invoker) (*Res
 	return &Response{Response: res, Meta: s.Meta()}, nil
 }
 
-// deliver hands the answer of a target to the caller.
+// wholeAnswer is a stream of one chunk.
+type wholeAnswer struct {
+	chunk llm.Chunk
+	given bool
+}
+
+func (w *wholeAnswer) Next() (llm.Chunk, error) {
+	if w.given {
+		return llm.Chunk{}, io.EOF
+	}
+	w.given = true
+	return w.chunk, nil
+}
+
+func (*wholeAnswer) Close() error { return nil }
+
+// recalled is a cached answer as a stream.
+type recalled struct {
+	wholeAnswer
+	entry *cache.Entry
+}
+
+// recall gives e in the form that the call asks for.
+func (k *call) recall(e *cache.Entry) (*recalled, error) {
+	body, err := k.req.Dialect.Reshape(k.req, e.Body, e.Stream)
+	if err != nil {
+		return nil, err
+	}
+	c := llm.Chunk{Raw: body, Events: 1, Last: true, Useful: true, Finish: e.Finish, Model: e.Model}
+	return &recalled{wholeAnswer{chunk: c}, e}, nil
+}
+
+// deliver hands an answer to the caller.
 func (k *call) deliver(src llm.Stream) *Stream {
 	k.describe(src)
 	return &Stream{call: k, src: src, meta: k.meta}
@@ -116,26 +135,15 @@ func (k *call) deliver(src llm.Stream) *Stream {
 
 // deliverHit hands a cached answer to the caller, in the form that it asks for.
 func (k *call) deliverHit(e *cache.Entry, err error) (*Stream, error) {
-	var body []byte
+	var src *recalled
 	if err == nil {
-		body, err = k.req.Dialect.Reshape(k.req, e.Body, e.Stream)
+		src, err = k.recall(e)
 	}
 	if err != nil {
 		return nil, k.fail(err)
 	}
 	k.meta.Cache = CacheResult{Status: CacheHit, Age: k.start.Sub(e.Stored), TTL: e.Expires.Sub(k.start)}
-	k.meta.Level = k.client.level(k.op, k.model)
-	return k.deliverStored(e, body), nil
-}
-
-// deliverStored hands out body, the form of e that the caller asks for.
-func (k *call) deliverStored(e *cache.Entry, body []byte) *Stream {
-	k.meta.Provider, k.meta.Model = e.Provider, e.Model
-	k.meta.Timing.Total = time.Since(k.start)
-	return &Stream{
-		call: k, meta: k.meta,
-		first: llm.Chunk{Raw: body, Events: 1, Last: true, Useful: true, Finish: e.Finish, Model: e.Model},
-	}
+	return k.deliver(src), nil
 }
 
 // degrade answers a call that no target answered: the operation's strategies in
@@ -145,6 +153,9 @@ func (k *call) degrade(cause *llm.Error) (*Stream, error) {
 		return nil, k.fail(cause)
 	}
 	for _, strategy := range k.op.Fallback {
+		if strategy == degrade.Error {
+			break // whatever stands behind it
+		}
 		s := k.fallBack(strategy, cause)
 		if s == nil {
 			continue
@@ -170,23 +181,18 @@ func degradable(e *llm.Error) bool {
 
 // fallBack makes the answer of one strategy, or nil where it has none.
 func (k *call) fallBack(strategy degrade.Strategy, cause *llm.Error) *Stream {
-	mark := func() {
-		k.meta.Fallback, k.meta.Degraded = strategy, true
-		k.client.levels.Observe(k.op.label, true, time.Now())
-		k.meta.Level = k.client.level(k.op, k.model)
-	}
+	var src llm.Stream
 	switch strategy {
 	case degrade.Cached:
 		if k.stale == nil {
 			return nil
 		}
-		body, err := k.req.Dialect.Reshape(k.req, k.stale.Body, k.stale.Stream)
+		stale, err := k.recall(k.stale)
 		if err != nil {
 			return nil
 		}
-		mark()
 		k.meta.Cache.Age = k.start.Sub(k.stale.Stored)
-		return k.deliverStored(k.stale, body)
+		src = stale
 	case degrade.Template:
 		text, ok := k.client.degrader.Text(degrade.Case{
 			Operation: k.req.Operation, Persona: k.req.Persona, SupportID: k.req.ID, RetryAfter: cause.RetryAfter,
@@ -198,13 +204,15 @@ func (k *call) fallBack(strategy degrade.Strategy, cause *llm.Error) *Stream {
 		if body == nil {
 			return nil // the dialect has no way to say a text here, as for embeddings
 		}
-		mark()
-		k.meta.Timing.Total = time.Since(k.start)
-		return &Stream{call: k, meta: k.meta, first: llm.Chunk{
+		src = &wholeAnswer{chunk: llm.Chunk{
 			Raw: body, Events: 1, Last: true, Useful: true, Finish: llm.FinishStop, Text: func() string { return text },
 		}}
+	default:
+		return nil
 	}
-	return nil
+	k.meta.Fallback, k.meta.Degraded = strategy, true
+	k.client.levels.Observe(k.op.label, true, time.Now())
+	return k.deliver(src)
 }
 
 // close ends the call's books and returns what they say.
