@@ -33,6 +33,8 @@ type flight struct {
 	mu     sync.Mutex // guards everything below, and the Shares' fields that say so
 	source llm.Stream // what start returned; nil before
 	err    error      // how the stream ended, io.EOF or not; nil while it goes on
+	// abandoned says that the leader left before the first chunk: no chunk comes any more.
+	abandoned bool
 
 	chunks  []llm.Chunk // what is kept: all chunks, but for the first dropped ones
 	dropped int         // chunks that were let go
@@ -88,7 +90,9 @@ func (f *flight) takeOff(leader, upstream context.Context, start Starter) {
 		return
 	}
 	f.mu.Lock()
-	err = f.err // of a leader that left while the first chunk came
+	if f.abandoned { // the leader left while the first chunk came
+		err = leader.Err()
+	}
 	f.mu.Unlock()
 	if err == nil {
 		go f.run(upstream)
@@ -99,14 +103,13 @@ func (f *flight) takeOff(leader, upstream context.Context, start Starter) {
 // share it try again, together. From the first chunk on it changes nothing.
 func (f *flight) abandon(why error) {
 	f.mu.Lock()
-	early := f.total == 0 && f.err == nil
-	if early {
-		f.endLocked(why) // in one step with the look, or the first chunk might come between
-	}
+	f.abandoned = f.total == 0 && f.err == nil
+	early := f.abandoned
 	f.mu.Unlock()
 	if early {
+		f.cancel() // before anybody is told to try again: two calls are never at work for one
 		f.flights.forget(f)
-		f.cancel()
+		f.end(why)
 	}
 }
 
@@ -191,8 +194,8 @@ func recoverAs(err *error) {
 func (f *flight) publish(c llm.Chunk) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.err != nil {
-		return // abandoned: everybody has been told
+	if f.abandoned {
+		return // nobody may begin to read what is given up
 	}
 	f.chunks = append(f.chunks, c)
 	f.total += weigh(c)
@@ -306,13 +309,9 @@ func (f *flight) removeLocked(s *Share) {
 func (f *flight) end(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.err == nil {
-		f.endLocked(err)
+	if f.err != nil {
+		return
 	}
-}
-
-// endLocked is end for those who hold f.mu and have looked.
-func (f *flight) endLocked(err error) {
 	f.err = err
 	for _, s := range f.aboard {
 		s.wakeLocked()
