@@ -8,26 +8,26 @@ import (
 // Plant stores e under k, whatever e itself says: what a fault in a store would do.
 func (c *Cache) Plant(k Key, e *Entry) {
 	s := e.sealed(e.Stored, c.config.StaleFor)
-	c.bytes.Add(s.size)
-	c.weight.Add(c.weigh(s))
-	c.entries.Set(k, s)
+	c.memory.bytes.Add(s.size)
+	c.memory.weight.Add(c.memory.weigh(s))
+	c.memory.entries.Set(k, s)
 }
 
 // CleanUp makes the store catch up.
-func (c *Cache) CleanUp() { c.entries.CleanUp() }
+func (c *Cache) CleanUp() { c.memory.entries.CleanUp() }
 
 // Audit compares the books with what the store holds.
 func (c *Cache) Audit() error {
 	var bytes, weight int64
 	entries := 0
-	for e := range c.entries.Values() {
+	for e := range c.memory.entries.Values() {
 		bytes += e.size
-		weight += c.weigh(e)
+		weight += c.memory.weigh(e)
 		entries++
 	}
-	if s := c.Stats(); bytes != s.Bytes || entries != s.Entries || weight != c.weight.Load() {
+	if s := c.Stats(); bytes != s.Bytes || entries != s.Entries || weight != c.memory.weight.Load() {
 		return fmt.Errorf("counted %d bytes in %d entries of weight %d; the books say %d in %d of weight %d",
-			bytes, entries, weight, s.Bytes, s.Entries, c.weight.Load())
+			bytes, entries, weight, s.Bytes, s.Entries, c.memory.weight.Load())
 	}
 	return nil
 }
