@@ -8,6 +8,11 @@
 // the store alone says nothing. Shredding an owner's data keys makes all that was
 // sealed with them unreadable, wherever copies of it are.
 //
+// What an envelope does not hide: how long the value is, once compressed, and which
+// envelopes belong to one owner. What it does not tell: an older envelope of the same
+// owner and context from a newer one. Whoever needs that puts a number or a time into
+// the context.
+//
 // The package knows nothing of cache entries or jobs. Whoever seals gives the bytes
 // and the context that they are bound to.
 package envelope
