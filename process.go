@@ -95,8 +95,8 @@ type payloadDialect struct{}
 
 func (payloadDialect) Name() string { return "payload" }
 
-func (payloadDialect) Canonical(dst []byte, _ llm.Endpoint, body []byte) ([]byte, error) {
-	v := jsontext.Value(append(dst, body...))
+func (payloadDialect) Canonical(dst []byte, req *llm.Request, _ bool) ([]byte, error) {
+	v := jsontext.Value(append(dst, req.Body...))
 	if err := v.Canonicalize(jsontext.CanonicalizeRawInts(false)); err != nil {
 		return nil, fmt.Errorf("payload: %w", err)
 	}

@@ -99,6 +99,11 @@ type Request struct {
 	// the operation has.
 	NoFallback bool
 
+	// Background says that nobody waits for the answer: the call is made for what it
+	// leaves in the cache. It counts as no request of a caller's; what it uses is
+	// booked as ever.
+	Background bool
+
 	// Dialect is the wire format of Body and of the answer.
 	Dialect Dialect
 	// Body holds the bytes that were authorised. Providers of the same dialect

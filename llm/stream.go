@@ -62,7 +62,9 @@ type Chunk struct {
 	Useful bool
 	// Usage is what the provider reports so far, and is zero where Raw has no report.
 	Usage Usage
-	// Finish is the reason for the end of the answer, once it was given.
+	// Finish is the reason for the end of the answer, on the chunk that ends it: until
+	// then another choice may begin, or the connection break. It is FinishNone where
+	// the answer ended and one of its choices gave no reason.
 	Finish FinishReason
 	// Model is the model that the provider says it used; may be empty.
 	Model string
@@ -117,16 +119,28 @@ func (r *Response) Add(c Chunk, first bool) {
 	}
 }
 
-// FinishReason says why a model stopped.
+// FinishReason says why a model stopped, as far as it matters to those who keep the
+// answer: what the answer is counts for more than the word that the provider gave. Of
+// an answer of several choices it is the reason that restricts its use the most.
 type FinishReason string
 
-// The reasons. A dialect's others are passed on under their own name.
+// The reasons, from the least restrictive. A dialect's others are passed on under
+// their own name, and count between FinishLength and FinishToolCalls.
 const (
-	FinishNone      FinishReason = ""
-	FinishStop      FinishReason = "stop"
-	FinishLength    FinishReason = "length"
+	// FinishNone says that the answer, or a choice of it, did not come to an end.
+	FinishNone FinishReason = ""
+	// FinishStop says that the model had said everything.
+	FinishStop FinishReason = "stop"
+	// FinishLength says that the answer is as long as it was allowed to be.
+	FinishLength FinishReason = "length"
+	// FinishToolCalls says that the model wants tools to be called, whatever the provider
+	// calls it: OpenAI says stop where the request named the tool.
 	FinishToolCalls FinishReason = "tool_calls"
-	FinishFilter    FinishReason = "content_filter"
+	// FinishRefusal says that the model declined in a refusal of its own, which OpenAI
+	// ends with stop.
+	FinishRefusal FinishReason = "refusal"
+	// FinishFilter says that a content filter cut the answer.
+	FinishFilter FinishReason = "content_filter"
 )
 
 // Usage counts tokens. The four counts do not overlap: Input leaves out what was
@@ -148,11 +162,13 @@ func (u Usage) Total() int64 { return u.Input + u.Output + u.CacheRead + u.Cache
 type Dialect interface {
 	// Name is the dialect's name in configuration, metrics and stored entries.
 	Name() string
-	// Canonical appends to dst the form of body that says what is asked: members
-	// sorted, numbers normalised, white space gone, and without the members that
-	// do not change the answer (request ids, user tags, the stream flag, metadata).
-	// Two bodies with the same form ask for the same answer.
-	Canonical(dst []byte, endpoint Endpoint, body []byte) ([]byte, error)
+	// Canonical appends to dst the form of a request that says what is asked, of which
+	// it reads Endpoint and Body: members sorted, numbers normalised, white space gone,
+	// and without the members that do not change the answer (request ids, user tags,
+	// the stream flag, metadata). What people write is compared in Unicode NFC and
+	// without outer white space, unless verbatim says that every character counts. Two
+	// bodies with the same form ask for the same answer. The form of a form is the same.
+	Canonical(dst []byte, req *Request, verbatim bool) ([]byte, error)
 	// Covers says that a complete answer holds all that the form which req asks for
 	// has to say. A stream whose caller did not ask for usage has none for a whole
 	// answer to report.

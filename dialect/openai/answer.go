@@ -3,8 +3,7 @@ package openai
 import (
 	"strconv"
 
-	"github.com/go-json-experiment/json/jsontext"
-
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -50,7 +49,7 @@ func AppendChatBody(dst []byte, a *Answer) []byte {
 	if a.Text == "" && len(a.ToolCalls) > 0 {
 		dst = append(dst, "null"...)
 	} else {
-		dst = appendString(dst, a.Text)
+		dst = scan.AppendString(dst, a.Text)
 	}
 	dst = append(dst, `,"refusal":null`...)
 	if len(a.ToolCalls) > 0 {
@@ -64,7 +63,7 @@ func AppendChatBody(dst []byte, a *Answer) []byte {
 		dst = append(dst, ']')
 	}
 	dst = append(dst, `},"logprobs":null,"finish_reason":`...)
-	dst = appendString(dst, a.finish())
+	dst = scan.AppendString(dst, a.finish())
 	dst = append(dst, `}],"usage":`...)
 	return append(appendUsage(dst, a.Usage), '}')
 }
@@ -96,7 +95,7 @@ func AppendRoleChunk(dst []byte, a *Answer) []byte {
 // Text is not looked at.
 func AppendTextChunk(dst []byte, a *Answer, text string) []byte {
 	dst = append(appendEventHead(dst, a), `"content":`...)
-	return appendEventTail(appendString(dst, text), "")
+	return appendEventTail(scan.AppendString(dst, text), "")
 }
 
 // AppendToolCallChunk appends an event with the whole tool call a.ToolCalls[index].
@@ -129,10 +128,10 @@ func AppendDone(dst []byte) []byte { return append(dst, "data: [DONE]\n\n"...) }
 
 // appendHead appends an answer up to the value of choices.
 func appendHead(dst []byte, a *Answer, object string) []byte {
-	dst = appendString(append(dst, `{"id":`...), a.ID)
+	dst = scan.AppendString(append(dst, `{"id":`...), a.ID)
 	dst = append(append(append(dst, `,"object":"`...), object...), `","created":`...)
 	dst = strconv.AppendInt(dst, a.Created, 10)
-	dst = appendString(append(dst, `,"model":`...), a.Model)
+	dst = scan.AppendString(append(dst, `,"model":`...), a.Model)
 	return append(dst, `,"choices":`...)
 }
 
@@ -146,16 +145,16 @@ func appendEventTail(dst []byte, finish string) []byte {
 	if finish == "" {
 		dst = append(dst, "null"...)
 	} else {
-		dst = appendString(dst, finish)
+		dst = scan.AppendString(dst, finish)
 	}
 	return append(dst, "}]}\n\n"...)
 }
 
 // appendToolCall appends a call's members and the brace behind them.
 func appendToolCall(dst []byte, call ToolCall) []byte {
-	dst = appendString(append(dst, `"id":`...), call.ID)
-	dst = appendString(append(dst, `,"type":"function","function":{"name":`...), call.Name)
-	dst = appendString(append(dst, `,"arguments":`...), call.Arguments)
+	dst = scan.AppendString(append(dst, `"id":`...), call.ID)
+	dst = scan.AppendString(append(dst, `,"type":"function","function":{"name":`...), call.Name)
+	dst = scan.AppendString(append(dst, `,"arguments":`...), call.Arguments)
 	return append(dst, "}}"...)
 }
 
@@ -168,12 +167,6 @@ func appendUsage(dst []byte, u llm.Usage) []byte {
 	dst = strconv.AppendInt(append(dst, `,"total_tokens":`...), prompt+u.Output, 10)
 	dst = strconv.AppendInt(append(dst, `,"prompt_tokens_details":{"cached_tokens":`...), u.CacheRead, 10)
 	return append(dst, "}}"...)
-}
-
-// appendString appends text as a JSON string; invalid UTF-8 is replaced.
-func appendString(dst []byte, text string) []byte {
-	dst, _ = jsontext.AppendQuote(dst, text)
-	return dst
 }
 
 // Compose makes a chat answer that says text, in the form that req asks for: whole or

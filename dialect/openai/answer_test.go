@@ -114,7 +114,7 @@ func TestReadWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Usage != (llm.Usage{Input: 20, CacheRead: 10, Output: 12}) || c.Finish != "stop" || c.Model != "gpt-test" || !c.Useful || c.Text() != "Yes ✓" || c.Events != 1 {
+	if c.Usage != (llm.Usage{Input: 20, CacheRead: 10, Output: 12}) || c.Finish != llm.FinishFilter || c.Model != "gpt-test" || !c.Useful || c.Text() != "Yes ✓" || c.Events != 1 {
 		t.Errorf("%+v, text %q", c, c.Text())
 	}
 	for _, test := range wholes {

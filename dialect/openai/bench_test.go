@@ -53,17 +53,40 @@ func benchmarkParseChat(b *testing.B, size int) {
 func BenchmarkParseChat340B(b *testing.B) { benchmarkParseChat(b, 340) }
 func BenchmarkParseChat2KB(b *testing.B)  { benchmarkParseChat(b, 2048) }
 
-func BenchmarkCanonical2KB(b *testing.B) {
-	body := chatBody(2048)
+// untrimmed puts a full stop behind the white space at the end of each text.
+func untrimmed(body []byte) []byte {
+	return bytes.ReplaceAll(body, []byte(`\n"`), []byte(`\n."`))
+}
+
+func benchmarkCanonical(b *testing.B, body []byte) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
+	req := &llm.Request{Endpoint: llm.Chat, Body: body}
 	var dst []byte
 	var err error
 	for b.Loop() {
-		if dst, err = (openai.Dialect{}).Canonical(dst[:0], llm.Chat, body); err != nil {
+		if dst, err = (openai.Dialect{}).Canonical(dst[:0], req, false); err != nil {
 			b.Fatal(err)
 		}
 	}
+}
+
+// The texts of this body are ASCII without outer white space, as most are.
+func BenchmarkCanonical2KB(b *testing.B) {
+	benchmarkCanonical(b, untrimmed(chatBody(2048)))
+}
+
+// Each text of this body ends in white space.
+func BenchmarkCanonical2KBTrimmed(b *testing.B) { benchmarkCanonical(b, chatBody(2048)) }
+
+// Each text of this body has letters that are not ASCII, in NFC.
+func BenchmarkCanonical2KBUnicode(b *testing.B) {
+	benchmarkCanonical(b, bytes.ReplaceAll(untrimmed(chatBody(2048)), []byte("quick"), []byte("flinke, großzügige")))
+}
+
+// Each text of this body has a letter of two code points.
+func BenchmarkCanonical2KBComposed(b *testing.B) {
+	benchmarkCanonical(b, bytes.ReplaceAll(untrimmed(chatBody(2048)), []byte("quick"), []byte("qui\u0308k")))
 }
 
 func BenchmarkReaderStream22Events(b *testing.B) {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
 )
 
 // SetModel returns body with another value of the top-level member model. All other
@@ -41,9 +43,9 @@ func WithoutMember(body []byte, name string) ([]byte, error) {
 		return body, nil
 	}
 	from, to := m.name, m.end
-	rest := cursor{b: body, i: m.end}
-	if rest.peek() == ',' { // the comma behind it goes too, or else the one before it
-		to = rest.i + 1
+	rest := scan.Cursor{Text: body, At: m.end}
+	if rest.Peek() == ',' { // the comma behind it goes too, or else the one before it
+		to = rest.At + 1
 	} else if m.comma > 0 {
 		from = m.comma
 	}
@@ -58,31 +60,28 @@ type place struct{ comma, name, value, end int }
 // findMember finds a top-level member. Two of the same name are an error: which of
 // them is meant would depend on the reader.
 func findMember(body []byte, name string) (place, error) {
-	c := cursor{b: body, max: MaxDepth}
+	c := scan.Cursor{Text: body, Max: MaxDepth}
 	var found place
 	comma, twice := 0, false
-	for ok := c.open('{'); ok; {
-		c.peek()
-		m := place{comma: comma, name: c.i}
-		match := string(c.name()) == name
-		c.peek()
-		m.value = c.i
-		c.skip()
-		m.end = c.i
+	for ok := c.Open('{'); ok; {
+		c.Peek()
+		m := place{comma: comma, name: c.At}
+		match := string(c.Name()) == name
+		c.Peek()
+		m.value = c.At
+		c.Skip()
+		m.end = c.At
 		if match {
 			twice = found.end > 0
 			found = m
 		}
-		c.peek()
-		comma = c.i
-		if ok = c.more('}'); twice {
+		c.Peek()
+		comma = c.At
+		if ok = c.More('}'); twice {
 			break
 		}
 	}
-	if twice || !c.whole() {
-		if c.deep {
-			return place{}, depthError(body, max(tooDeep(body), 0))
-		}
+	if twice || !c.Whole() {
 		return place{}, explain(body)
 	}
 	return found, nil

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -39,7 +40,7 @@ func AppendEmbeddings(dst []byte, v *Vectors) []byte {
 		}
 		dst = append(dst, '}')
 	}
-	dst = appendString(append(dst, `],"model":`...), v.Model)
+	dst = scan.AppendString(append(dst, `],"model":`...), v.Model)
 	tokens := v.Usage.Total()
 	dst = strconv.AppendInt(append(dst, `,"usage":{"prompt_tokens":`...), tokens, 10)
 	dst = strconv.AppendInt(append(dst, `,"total_tokens":`...), tokens, 10)

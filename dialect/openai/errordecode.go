@@ -8,11 +8,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
 
-// maxMessage bounds what of a provider's message is passed on, in bytes.
-const maxMessage = 500
+const (
+	// maxMessage bounds what of a provider's message is passed on, in bytes.
+	maxMessage = 500
+	// maxName bounds what of a provider's code, type or parameter is passed on, in bytes.
+	maxName = 200
+)
 
 // statusKinds says what a provider's status means. Other 4xx are ProviderRejected and
 // other 5xx ProviderError.
@@ -87,11 +92,11 @@ func DecodeError(status int, header http.Header, body []byte) *llm.Error {
 	e := &llm.Error{
 		Kind:   errorKind(status, r),
 		Status: status,
-		Code:   scrub(r.code, maxQuoted),
-		Param:  scrub(r.param, maxQuoted),
+		Code:   scrub(r.code, maxName),
+		Param:  scrub(r.param, maxName),
 	}
 	if e.Code == "" {
-		e.Code = scrub(r.kind, maxQuoted)
+		e.Code = scrub(r.kind, maxName)
 	}
 	if e.Message = scrub(r.message, maxMessage); e.Message == "" {
 		e.Message = "the provider reported an error without saying which"
@@ -159,24 +164,24 @@ type report struct {
 
 // readReport finds the report in a body.
 func readReport(body []byte) report {
-	n := parse(body)
-	if list := n.elements(); len(list) > 0 { // Gemini wraps the object in an array
+	n := scan.Parse(body, maxAnswerDepth)
+	if list := n.Elements(); len(list) > 0 { // Gemini wraps the object in an array
 		n = list[0]
 	}
-	if n == nil || n.kind != '{' {
+	if n == nil || n.Kind != '{' {
 		return report{message: plainText(body)}
 	}
 	at := n
-	switch inner := n.get("error"); {
+	switch inner := n.Get("error"); {
 	case inner == nil:
-	case inner.kind == '{':
+	case inner.Kind == '{':
 		at = inner
-	case inner.kind == '"': // Ollama, Hugging Face
+	case inner.Kind == '"': // Ollama, Hugging Face
 		r := readObject(n)
-		r.message = inner.string()
+		r.message = inner.String()
 		return r
 	}
-	if list := n.get("errors").elements(); at == n && len(list) > 0 && list[0].kind == '{' {
+	if list := n.Get("errors").Elements(); at == n && len(list) > 0 && list[0].Kind == '{' {
 		at = list[0]
 	}
 	r := readObject(at)
@@ -188,29 +193,29 @@ func readReport(body []byte) report {
 
 // readObject reads the object that reports the error: OpenAI's error, a problem
 // details object (RFC 9457), FastAPI's detail, or what comes near to one of them.
-func readObject(n *node) report {
+func readObject(n *scan.Node) report {
 	r := report{
-		kind:  n.get("type").string(),
-		code:  n.get("code").string(),
-		param: n.get("param").string(),
-		inner: n.get("innererror").get("code").string(),
+		kind:  n.Get("type").String(),
+		code:  n.Get("code").String(),
+		param: n.Get("param").String(),
+		inner: n.Get("innererror").Get("code").String(),
 	}
 	for _, name := range [...]string{"message", "detail", "error_description", "title", "msg", "Message"} {
-		value := n.get(name)
-		if list := value.elements(); len(list) > 0 {
-			value = list[0].get("msg")
+		value := n.Get(name)
+		if list := value.Elements(); len(list) > 0 {
+			value = list[0].Get("msg")
 		}
-		if r.message = value.string(); r.message != "" {
+		if r.message = value.String(); r.message != "" {
 			break
 		}
 	}
 	for _, name := range [...]string{"code", "status", "status_code"} {
-		if number, ok := n.get(name).number(); ok && r.status == 0 {
+		if number, ok := n.Get(name).Number(); ok && r.status == 0 {
 			r.status = int(max(min(number, 999), 0))
 		}
 	}
 	if r.kind == "" { // Gemini's word for the error
-		r.kind = n.get("status").string()
+		r.kind = n.Get("status").String()
 	}
 	return r
 }
@@ -243,6 +248,6 @@ func scrub(text string, n int) string {
 	if text == "" {
 		return ""
 	}
-	text = cut(text, 4*maxMessage)
-	return cut(keyLike.ReplaceAllString(text, "***"), n)
+	text = scan.Cut(text, 4*maxMessage)
+	return scan.Cut(keyLike.ReplaceAllString(text, "***"), n)
 }

@@ -3,6 +3,7 @@ package openai
 import (
 	"net/http"
 
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -24,16 +25,16 @@ func appendError(dst []byte, e *llm.Error) []byte {
 	if code == "" {
 		code = string(e.Kind)
 	}
-	dst = appendString(append(dst, `{"error":{"message":`...), e.Text())
-	dst = appendString(append(dst, `,"type":`...), errorType(e.HTTPStatus()))
+	dst = scan.AppendString(append(dst, `{"error":{"message":`...), e.Text())
+	dst = scan.AppendString(append(dst, `,"type":`...), errorType(e.HTTPStatus()))
 	if dst = append(dst, `,"param":`...); e.Param == "" {
 		dst = append(dst, "null"...)
 	} else {
-		dst = appendString(dst, e.Param)
+		dst = scan.AppendString(dst, e.Param)
 	}
-	dst = appendString(append(dst, `,"code":`...), code)
-	dst = appendString(append(dst, `,"error_type":`...), string(e.Kind))
-	dst = appendString(append(dst, `,"support_id":`...), e.SupportID)
+	dst = scan.AppendString(append(dst, `,"code":`...), code)
+	dst = scan.AppendString(append(dst, `,"error_type":`...), string(e.Kind))
+	dst = scan.AppendString(append(dst, `,"support_id":`...), e.SupportID)
 	return append(dst, "}}"...)
 }
 

@@ -37,16 +37,16 @@ data: {"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}
 			fmt.Println(err)
 			break
 		}
-		fmt.Println(chunk.Events, chunk.Text(), chunk.Finish)
+		fmt.Println(chunk.Events, chunk.Text())
 	}
 	// Output:
-	// 2 Hello stop
+	// 2 Hello
 	// provider_truncated: the provider's stream ended before its end mark
 }
 
 func ExampleDialect_Canonical() {
-	a, _ := openai.Dialect{}.Canonical(nil, llm.Chat, []byte(`{"model":"m","temperature":0.10,"user":"ann","stream":true}`))
-	b, _ := openai.Dialect{}.Canonical(nil, llm.Chat, []byte(`{ "temperature": 1e-1, "model": "m", "user": "bob" }`))
+	a, _ := openai.Dialect{}.Canonical(nil, &llm.Request{Endpoint: llm.Chat, Body: []byte(`{"model":"m","temperature":0.10,"user":"ann","stream":true}`)}, false)
+	b, _ := openai.Dialect{}.Canonical(nil, &llm.Request{Endpoint: llm.Chat, Body: []byte(`{ "temperature": 1e-1, "model": "m", "user": "bob" }`)}, false)
 	fmt.Println(string(a))
 	fmt.Println(string(a) == string(b))
 	// Output:

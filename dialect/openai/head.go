@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -49,8 +50,8 @@ func ParseChat(body []byte) (Head, error) {
 	}
 	h := Head{N: 1}
 	var limit, oldLimit int64
-	for ok := r.open('{'); ok; ok = r.more('}') {
-		switch string(r.name()) {
+	for ok := r.Open('{'); ok; ok = r.More('}') {
+		switch string(r.Name()) {
 		case "model":
 			h.Model = r.text("model")
 		case "messages":
@@ -72,7 +73,7 @@ func ParseChat(body []byte) (Head, error) {
 		case "tools", "functions":
 			h.HasTools = r.list("tools") > 0 || h.HasTools
 		default:
-			r.skip()
+			r.Skip()
 		}
 	}
 	if h.MaxTokens = limit; limit == 0 {
@@ -89,8 +90,8 @@ func ParseEmbeddings(body []byte) (Head, error) {
 		return Head{}, err
 	}
 	h := Head{N: 1}
-	for ok := r.open('{'); ok; ok = r.more('}') {
-		switch string(r.name()) {
+	for ok := r.Open('{'); ok; ok = r.More('}') {
+		switch string(r.Name()) {
 		case "model":
 			h.Model = r.text("model")
 		case "input":
@@ -104,7 +105,7 @@ func ParseEmbeddings(body []byte) (Head, error) {
 		case "cache":
 			h.Cache = r.cache()
 		default:
-			r.skip()
+			r.Skip()
 		}
 	}
 	return r.finish(h, "input")
@@ -113,13 +114,13 @@ func ParseEmbeddings(body []byte) (Head, error) {
 // headReader reads members of the expected types. The first fault stays in err and
 // ends the walk.
 type headReader struct {
-	cursor
+	scan.Cursor
 	err *llm.Error
 }
 
 func newHeadReader(body []byte) (headReader, error) {
 	c, err := strict(body)
-	return headReader{cursor: c}, err
+	return headReader{Cursor: c}, err
 }
 
 // finish returns h, or what is wrong with the body as a whole. prompt is the member
@@ -128,9 +129,9 @@ func (r *headReader) finish(h Head, prompt string) (Head, error) {
 	switch {
 	case r.err != nil:
 		return Head{}, r.err
-	case r.bad:
+	case r.Bad:
 		// The grammar was checked by jsontext: it can only be the depth.
-		return Head{}, depthError(r.b, max(tooDeep(r.b), 0))
+		return Head{}, explain(r.Text)
 	case h.Model == "":
 		return Head{}, missing("model", "Name the model that shall answer.")
 	case h.PromptBytes == 0:
@@ -148,38 +149,38 @@ func missing(param, fix string) *llm.Error {
 
 // refuse keeps the fault of the value that begins here.
 func (r *headReader) refuse(param, want string) {
-	got := r.peek()
-	if r.err == nil && !r.bad {
-		e := malformed(r.b, r.i, "", param+" must be "+want+" and is "+kindName(got))
+	got := r.Peek()
+	if r.err == nil && !r.Bad {
+		e := refusal(scan.FaultAt(r.Text, r.At, param+" must be "+want+" and is "+scan.KindName(got)))
 		e.Param = param
 		r.err = e
 	}
-	r.fail()
+	r.Fail()
 }
 
 func (r *headReader) text(param string) string {
-	if r.peek() == '"' {
-		inner, escaped := r.str()
+	if r.Peek() == '"' {
+		inner, escaped := r.Quoted()
 		if escaped {
-			inner = unescape(inner)
+			inner = scan.Unescape(inner)
 		}
 		return string(inner)
 	}
-	if !r.null() {
+	if !r.Null() {
 		r.refuse(param, "a string")
 	}
 	return ""
 }
 
 func (r *headReader) flag(param string) bool {
-	switch r.peek() {
+	switch r.Peek() {
 	case 't':
-		r.literal("true")
+		r.Literal("true")
 		return true
 	case 'f':
-		r.literal("false")
+		r.Literal("false")
 	case 'n':
-		r.literal("null")
+		r.Literal("null")
 	default:
 		r.refuse(param, "a boolean")
 	}
@@ -188,10 +189,10 @@ func (r *headReader) flag(param string) bool {
 
 // count reads a number of things: what is not positive counts as none.
 func (r *headReader) count(param string) int64 {
-	switch ch := r.peek(); {
+	switch ch := r.Peek(); {
 	case ch == '-' || '0' <= ch && ch <= '9':
-		return max(integer(r.number()), 0)
-	case !r.null():
+		return max(scan.Integer(r.Number()), 0)
+	case !r.Null():
 		r.refuse(param, "a number")
 	}
 	return 0
@@ -199,14 +200,14 @@ func (r *headReader) count(param string) int64 {
 
 // list returns the size of an array in bytes, 0 for an empty one.
 func (r *headReader) list(param string) int {
-	switch r.peek() {
+	switch r.Peek() {
 	case '[':
-		start := r.i
-		if filled(&r.cursor) {
-			return r.i - start
+		start := r.At
+		if r.Filled() {
+			return r.At - start
 		}
 	case 'n':
-		r.null()
+		r.Null()
 	default:
 		r.refuse(param, "an array")
 	}
@@ -215,23 +216,23 @@ func (r *headReader) list(param string) int {
 
 // input returns the size of what is to be embedded, and of how many texts it is made.
 func (r *headReader) input() (size, texts int) {
-	start := r.i
-	switch r.peek() {
+	start := r.At
+	switch r.Peek() {
 	case '"':
-		r.str()
-		return r.i - start, 1
+		r.Quoted()
+		return r.At - start, 1
 	case '[':
-		for ok := r.open('['); ok; ok = r.more(']') {
-			if ch := r.peek(); ch == '"' || ch == '[' || texts == 0 {
+		for ok := r.Open('['); ok; ok = r.More(']') {
+			if ch := r.Peek(); ch == '"' || ch == '[' || texts == 0 {
 				texts++ // numbers are the tokens of one text
 			}
-			r.skip()
+			r.Skip()
 		}
 		if texts > 0 {
-			return r.i - start, texts
+			return r.At - start, texts
 		}
 	case 'n':
-		r.null()
+		r.Null()
 	default:
 		r.refuse("input", "a string or an array")
 	}
@@ -239,17 +240,17 @@ func (r *headReader) input() (size, texts int) {
 }
 
 func (r *headReader) streamOptions() (includeUsage bool) {
-	if r.null() {
+	if r.Null() {
 		return false
 	}
-	if r.peek() != '{' {
+	if r.Peek() != '{' {
 		r.refuse("stream_options", "an object")
 	}
-	for ok := r.open('{'); ok; ok = r.more('}') {
-		if string(r.name()) == "include_usage" {
+	for ok := r.Open('{'); ok; ok = r.More('}') {
+		if string(r.Name()) == "include_usage" {
 			includeUsage = r.flag("stream_options.include_usage")
 		} else {
-			r.skip()
+			r.Skip()
 		}
 	}
 	return includeUsage
@@ -258,14 +259,14 @@ func (r *headReader) streamOptions() (includeUsage bool) {
 // cache reads LiteLLM's member. What it says is about this call alone, and never
 // reaches a provider or the cache key as it stands.
 func (r *headReader) cache() (d llm.CacheDirectives) {
-	if r.null() {
+	if r.Null() {
 		return d
 	}
-	if r.peek() != '{' {
+	if r.Peek() != '{' {
 		r.refuse("cache", "an object")
 	}
-	for ok := r.open('{'); ok; ok = r.more('}') {
-		switch string(r.name()) {
+	for ok := r.Open('{'); ok; ok = r.More('}') {
+		switch string(r.Name()) {
 		case "no-cache":
 			d.NoRead = r.flag("cache.no-cache") || d.NoRead
 		case "no-store":
@@ -280,7 +281,7 @@ func (r *headReader) cache() (d llm.CacheDirectives) {
 		case "namespace":
 			d.Namespace = r.text("cache.namespace")
 		default:
-			r.skip()
+			r.Skip()
 		}
 	}
 	return d
@@ -289,8 +290,8 @@ func (r *headReader) cache() (d llm.CacheDirectives) {
 // seconds reads a duration; null is none. A negative one is refused, because every
 // guess at what it means would serve answers that the caller did not want.
 func (r *headReader) seconds(param string) (d time.Duration, given bool) {
-	ch := r.peek()
-	if r.null() {
+	ch := r.Peek()
+	if r.Null() {
 		return 0, false
 	}
 	if ch < '0' || ch > '9' {
@@ -298,5 +299,5 @@ func (r *headReader) seconds(param string) (d time.Duration, given bool) {
 		return 0, false
 	}
 	const most = int64(math.MaxInt64 / time.Second)
-	return time.Duration(min(integer(r.number()), most)) * time.Second, true
+	return time.Duration(min(scan.Integer(r.Number()), most)) * time.Second, true
 }

@@ -3,12 +3,14 @@ package openai
 import (
 	"slices"
 	"strconv"
+
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
 )
 
 // joinEvents turns the events of a stream into a whole body.
 func joinEvents(answer []byte) ([]byte, error) {
-	whole := object()
-	choices := map[int64]*node{}
+	whole := scan.Object()
+	choices := map[int64]*scan.Node{}
 	var joined []byte
 	done, events := false, 0
 	for rest := answer; len(rest) > 0 && !done; {
@@ -18,8 +20,8 @@ func joinEvents(answer []byte) ([]byte, error) {
 		if done = isDone(data); done || len(data) == 0 {
 			continue
 		}
-		n := parse(slices.Clone(data)) // joined is used again
-		if n == nil || n.kind != '{' || !n.get("error").empty() {
+		n := scan.Parse(slices.Clone(data), maxAnswerDepth) // joined is used again
+		if n == nil || n.Kind != '{' || !n.Get("error").Empty() {
 			return nil, unreadable("events")
 		}
 		joinEvent(whole, choices, n)
@@ -28,61 +30,61 @@ func joinEvents(answer []byte) ([]byte, error) {
 	if !done || events == 0 {
 		return nil, unreadable("events")
 	}
-	list := array()
+	list := scan.Array()
 	order := make([]int64, 0, len(choices))
 	for index := range choices {
 		order = append(order, index)
 	}
 	slices.Sort(order)
 	for _, index := range order {
-		list.members = append(list.members, finishChoice(index, choices[index]))
+		list.Members = append(list.Members, finishChoice(index, choices[index]))
 	}
-	usage := whole.get("usage")
-	whole = whole.without("object", "usage", "obfuscation")
-	whole.put("object", quoted("chat.completion"))
-	whole.set("choices", list)
-	if !usage.empty() {
-		whole.set("usage", usage)
+	usage := whole.Get("usage")
+	whole = whole.Without("object", "usage", "obfuscation")
+	whole.Put("object", scan.Quoted("chat.completion"))
+	whole.Set("choices", list)
+	if !usage.Empty() {
+		whole.Set("usage", usage)
 	}
-	return whole.append(make([]byte, 0, len(answer)/2)), nil
+	return whole.Append(make([]byte, 0, len(answer)/2)), nil
 }
 
 // joinEvent adds one event to what came before. At the top level the last value that
 // says something counts; choices are joined by their index.
-func joinEvent(whole *node, choices map[int64]*node, event *node) {
-	for i, name := range event.names {
-		value := event.members[i]
+func joinEvent(whole *scan.Node, choices map[int64]*scan.Node, event *scan.Node) {
+	for i, name := range event.Names {
+		value := event.Members[i]
 		if name == "choices" {
-			for _, choice := range value.elements() {
+			for _, choice := range value.Elements() {
 				joinChoice(choices, choice)
 			}
-		} else if whole.get(name) == nil || !value.empty() {
-			whole.set(name, value)
+		} else if whole.Get(name) == nil || !value.Empty() {
+			whole.Set(name, value)
 		}
 	}
 }
 
 // joinChoice adds one piece of a choice. The deltas are joined, and so are logprobs;
 // of everything else the last value that says something counts.
-func joinChoice(choices map[int64]*node, piece *node) {
-	if piece.kind != '{' {
+func joinChoice(choices map[int64]*scan.Node, piece *scan.Node) {
+	if piece.Kind != '{' {
 		return
 	}
-	index, _ := piece.get("index").number()
+	index, _ := piece.Get("index").Number()
 	choice := choices[index]
 	if choice == nil {
-		choice = object()
+		choice = scan.Object()
 		choices[index] = choice
 	}
-	for i, name := range piece.names {
-		value := piece.members[i]
-		have := choice.get(name)
+	for i, name := range piece.Names {
+		value := piece.Members[i]
+		have := choice.Get(name)
 		switch {
 		case name == "index":
 		case have != nil && (name == "delta" || name == "logprobs"):
-			choice.set(name, join(name, have, value))
-		case have == nil || !value.empty():
-			choice.set(name, value)
+			choice.Set(name, join(name, have, value))
+		case have == nil || !value.Empty():
+			choice.Set(name, value)
 		}
 	}
 }
@@ -91,34 +93,29 @@ func joinChoice(choices map[int64]*node, piece *node) {
 // behind one another, objects member by member, tool calls by their index. Names and
 // ids come whole, in the first piece or in every one, so the first counts; of other
 // scalars the last one does.
-func join(name string, have, piece *node) *node {
+func join(name string, have, piece *scan.Node) *scan.Node {
 	switch {
-	case piece.empty():
+	case piece.Empty():
 		return have
-	case have.empty() || have.kind != piece.kind:
+	case have.Empty() || have.Kind != piece.Kind:
 		return piece
-	case have.kind == '{':
-		for i, member := range piece.names {
-			if before := have.get(member); before != nil {
-				have.set(member, join(member, before, piece.members[i]))
+	case have.Kind == '{':
+		for i, member := range piece.Names {
+			if before := have.Get(member); before != nil {
+				have.Set(member, join(member, before, piece.Members[i]))
 			} else {
-				have.set(member, piece.members[i])
+				have.Set(member, piece.Members[i])
 			}
 		}
 		return have
-	case have.kind == '[':
+	case have.Kind == '[':
 		return joinList(have, piece)
-	case have.kind == '"':
+	case have.Kind == '"':
 		switch name {
 		case "role", "id", "type", "name":
 			return have
 		}
-		// What stands between the quotes can be put together as it is; halves of a
-		// surrogate pair in two pieces become one again.
-		if !have.owned { // it is followed by the rest of its event
-			have.text, have.owned = slices.Clip(have.text), true
-		}
-		have.text = append(have.text, piece.text...)
+		have.Extend(piece)
 		return have
 	}
 	return piece
@@ -126,46 +123,46 @@ func join(name string, have, piece *node) *node {
 
 // joinList joins arrays: elements with an index (tool calls) with those of the same
 // index, others behind one another.
-func joinList(have, piece *node) *node {
+func joinList(have, piece *scan.Node) *scan.Node {
 next:
-	for _, element := range piece.members {
-		if index := element.get("index"); index != nil {
-			for i, before := range have.members {
-				if at := before.get("index"); at != nil && string(at.text) == string(index.text) {
-					have.members[i] = join("", before, element)
+	for _, element := range piece.Members {
+		if index := element.Get("index"); index != nil {
+			for i, before := range have.Members {
+				if at := before.Get("index"); at != nil && string(at.Text) == string(index.Text) {
+					have.Members[i] = join("", before, element)
 					continue next
 				}
 			}
 		}
-		have.members = append(have.members, element)
+		have.Members = append(have.Members, element)
 	}
 	return have
 }
 
 // finishChoice makes a whole choice of the joined pieces.
-func finishChoice(index int64, pieces *node) *node {
-	message := pieces.get("delta")
-	if message == nil || message.kind != '{' {
-		message = object()
+func finishChoice(index int64, pieces *scan.Node) *scan.Node {
+	message := pieces.Get("delta")
+	if message == nil || message.Kind != '{' {
+		message = scan.Object()
 	}
-	if message.get("content") == nil {
-		message.put("content", literal("null"))
+	if message.Get("content") == nil {
+		message.Put("content", scan.Literal("null"))
 	}
-	if message.get("role").empty() {
-		message = message.without("role")
-		message.put("role", quoted("assistant"))
+	if message.Get("role").Empty() {
+		message = message.Without("role")
+		message.Put("role", scan.Quoted("assistant"))
 	}
-	for _, call := range message.get("tool_calls").elements() {
-		if call.kind == '{' {
-			*call = *call.without("index")
+	for _, call := range message.Get("tool_calls").Elements() {
+		if call.Kind == '{' {
+			*call = *call.Without("index")
 		}
 	}
-	choice := object()
-	choice.set("index", literal(strconv.FormatInt(index, 10)))
-	choice.set("message", message)
-	for i, name := range pieces.names {
+	choice := scan.Object()
+	choice.Set("index", scan.Literal(strconv.FormatInt(index, 10)))
+	choice.Set("message", message)
+	for i, name := range pieces.Names {
 		if name != "delta" {
-			choice.set(name, pieces.members[i])
+			choice.Set(name, pieces.Members[i])
 		}
 	}
 	return choice

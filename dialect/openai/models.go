@@ -3,6 +3,7 @@ package openai
 import (
 	"strconv"
 
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -22,27 +23,27 @@ func EncodeModels(models []llm.ModelInfo) []byte {
 func EncodeModel(model llm.ModelInfo) []byte { return appendModel(nil, model) }
 
 func appendModel(dst []byte, m llm.ModelInfo) []byte {
-	dst = appendString(append(dst, `{"id":`...), m.ID)
+	dst = scan.AppendString(append(dst, `{"id":`...), m.ID)
 	dst = strconv.AppendInt(append(dst, `,"object":"model","created":`...), m.Created, 10)
-	dst = appendString(append(dst, `,"owned_by":`...), m.OwnedBy)
+	dst = scan.AppendString(append(dst, `,"owned_by":`...), m.OwnedBy)
 	return append(dst, '}')
 }
 
 // DecodeModels reads a provider's list of models. Entries without an id are left out.
 // A body that is no such list is an *llm.Error of kind ProviderMalformed.
 func DecodeModels(body []byte) ([]llm.ModelInfo, error) {
-	data := parse(body).get("data")
-	if data == nil || data.kind != '[' {
+	data := scan.Parse(body, maxAnswerDepth).Get("data")
+	if data == nil || data.Kind != '[' {
 		return nil, llm.Errorf(llm.ProviderMalformed, "the provider's list of models cannot be read")
 	}
-	models := make([]llm.ModelInfo, 0, len(data.members))
-	for _, entry := range data.members {
-		id := entry.get("id").string()
+	models := make([]llm.ModelInfo, 0, len(data.Members))
+	for _, entry := range data.Members {
+		id := entry.Get("id").String()
 		if id == "" {
 			continue
 		}
-		created, _ := entry.get("created").number()
-		models = append(models, llm.ModelInfo{ID: id, OwnedBy: entry.get("owned_by").string(), Created: created})
+		created, _ := entry.Get("created").Number()
+		models = append(models, llm.ModelInfo{ID: id, OwnedBy: entry.Get("owned_by").String(), Created: created})
 	}
 	return models, nil
 }

@@ -261,7 +261,7 @@ func FuzzParseChat(f *testing.F) {
 		if again, err := openai.ParseChat(edited); err != nil || again != h {
 			t.Fatalf("after SetModel: %+v, %v; want %+v", again, err, h)
 		}
-		if _, err := (openai.Dialect{}).Canonical(nil, llm.Chat, body); err != nil {
+		if _, err := (openai.Dialect{}).Canonical(nil, &llm.Request{Endpoint: llm.Chat, Body: body}, false); err != nil {
 			t.Fatalf("accepted, but without a canonical form: %v", err)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -47,6 +48,7 @@ type Reader struct {
 	err   error  // what Next says once all that came before is delivered
 
 	opening opening
+	endings endings
 	model   string // the last one, so that it is allocated once
 	joined  []byte // data of several lines
 }
@@ -220,10 +222,11 @@ func (r *Reader) event(event []byte, chunk *llm.Chunk) error {
 	}
 	if isDone(data) {
 		chunk.Events++
+		chunk.Finish = r.endings.reason()
 		return io.EOF
 	}
 	var f findings
-	if !r.opening.skim(data, &f) {
+	if !r.opening.skim(data, &f, &r.endings) {
 		if isError {
 			return DecodeError(0, nil, data)
 		}
@@ -237,12 +240,9 @@ func (r *Reader) event(event []byte, chunk *llm.Chunk) error {
 	if !f.usage.IsZero() { // an empty report takes nothing back, whichever chunk it is in
 		chunk.Usage = f.usage
 	}
-	if len(f.finish) > 0 {
-		chunk.Finish = finishReason(f.finish)
-	}
 	if len(f.model) > 0 {
 		if string(f.model) != r.model {
-			r.model = string(unescape(f.model))
+			r.model = string(scan.Unescape(f.model))
 		}
 		chunk.Model = r.model
 	}

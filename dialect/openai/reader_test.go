@@ -109,8 +109,12 @@ var streams = []struct {
 		want: outcome{Events: 2, Useful: true},
 	},
 	{
-		name: "unknown finish", body: "data: {\"choices\":[{\"finish_reason\":\"function\\u005fcall\"}]}\n\ndata: [DONE]\n\n",
-		want: outcome{Events: 2, Finish: "function_call"},
+		name: "unknown finish", body: "data: {\"choices\":[{\"finish_reason\":\"end\\u005fturn\"}]}\n\ndata: [DONE]\n\n",
+		want: outcome{Events: 2, Finish: "end_turn"},
+	},
+	{
+		name: "of two reasons the stricter", body: "data: {\"choices\":[{\"finish_reason\":\"content_filter\"}]}\n\ndata: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+		want: outcome{Events: 3, Finish: llm.FinishFilter},
 	},
 	{
 		name: "null error is none", body: "data: {\"error\":null,\"choices\":[]}\n\ndata: [DONE]\n\n",
@@ -122,7 +126,7 @@ var streams = []struct {
 	},
 	{
 		name: "cut before the end mark", body: "data: " + hello + "\n\ndata: " + bye + "\n\n",
-		want: outcome{Text: "hi", Events: 2, Useful: true, Finish: "stop", Model: "m", Kind: llm.ProviderTruncated},
+		want: outcome{Text: "hi", Events: 2, Useful: true, Model: "m", Kind: llm.ProviderTruncated},
 	},
 	{
 		name: "cut inside an event", body: "data: " + hello + "\n\ndata: {\"ch",

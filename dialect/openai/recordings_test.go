@@ -148,7 +148,7 @@ func checkRequest(endpoint llm.Endpoint, head openai.Head, body []byte) error {
 	if v1.Model != head.Model || v1.Stream != head.Stream || len(v1.Tools) > 0 != head.HasTools {
 		return fmt.Errorf("head %+v", head)
 	}
-	_, err := openai.Dialect{}.Canonical(nil, endpoint, body)
+	_, err := openai.Dialect{}.Canonical(nil, &llm.Request{Endpoint: endpoint, Body: body}, false)
 	return err
 }
 
@@ -165,11 +165,29 @@ type wireAnswer struct {
 	Choices []struct {
 		Index          int
 		Message, Delta struct {
-			Content   any
-			ToolCalls []any `json:"tool_calls"`
+			Content      any
+			ToolCalls    []any          `json:"tool_calls"`
+			FunctionCall map[string]any `json:"function_call"`
+			Refusal      string
 		}
 		Finish *string `json:"finish_reason"`
 	}
+}
+
+// finish is why an answer of one choice ends.
+func (a wireAnswer) finish() llm.FinishReason {
+	c := a.Choices[0]
+	switch {
+	case c.Finish == nil:
+		return llm.FinishNone
+	case *c.Finish == "content_filter":
+		return llm.FinishFilter
+	case c.Message.Refusal != "":
+		return llm.FinishRefusal
+	case len(c.Message.ToolCalls) > 0 || len(c.Message.FunctionCall) > 0:
+		return llm.FinishToolCalls
+	}
+	return llm.FinishReason(*c.Finish)
 }
 
 func (a wireAnswer) usage() (u llm.Usage) {
@@ -195,7 +213,7 @@ func checkWhole(endpoint llm.Endpoint, body []byte) error {
 		return nil
 	}
 	text, _ := want.Choices[0].Message.Content.(string)
-	if finish := want.Choices[0].Finish; c.Text() != text && want.Choices[0].Message.Content != nil && text != "" || finish != nil && string(c.Finish) != *finish {
+	if c.Text() != text && want.Choices[0].Message.Content != nil && text != "" || len(want.Choices) == 1 && c.Finish != want.finish() {
 		return fmt.Errorf("text %q, finish %s", c.Text(), c.Finish)
 	}
 	events, err := openai.Dialect{}.Reshape(chat(true, true), body, false)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -61,12 +62,12 @@ func wantsUsage(body []byte) (include bool) {
 	if !bytes.Contains(body, []byte("include_usage")) && !bytes.Contains(body, []byte(`\u`)) {
 		return false
 	}
-	r := headReader{cursor: cursor{b: body, max: MaxDepth}}
-	for ok := r.open('{'); ok; ok = r.more('}') {
-		if string(r.name()) == "stream_options" {
+	r := headReader{Cursor: scan.Cursor{Text: body, Max: MaxDepth}}
+	for ok := r.Open('{'); ok; ok = r.More('}') {
+		if string(r.Name()) == "stream_options" {
 			include = r.streamOptions()
 		} else {
-			r.skip()
+			r.Skip()
 		}
 	}
 	return include
@@ -85,7 +86,7 @@ func dropUsage(answer []byte) []byte {
 		event, rest = cutEvent(rest)
 		data, joined, _ = eventData(event, joined)
 		var f findings
-		if len(data) > 0 && skim(data, &f) && f.hasUsage && f.choices <= 0 {
+		if len(data) > 0 && skim(data, &f, nil) && f.hasUsage && f.choices <= 0 {
 			if !dropped {
 				kept = slices.Clone(answer[:at])
 			}
@@ -102,78 +103,78 @@ func dropUsage(answer []byte) []byte {
 
 // splitWhole turns a whole body into events.
 func splitWhole(answer []byte, include bool) ([]byte, error) {
-	whole := parse(answer)
-	if whole == nil || whole.kind != '{' {
+	whole := scan.Parse(answer, maxAnswerDepth)
+	if whole == nil || whole.Kind != '{' {
 		return nil, unreadable("body")
 	}
-	head := whole.without("object", "choices", "usage")
-	head.put("object", quoted("chat.completion.chunk"))
+	head := whole.Without("object", "choices", "usage")
+	head.Put("object", scan.Quoted("chat.completion.chunk"))
 	dst := make([]byte, 0, 2*len(answer)+256)
-	for _, choice := range whole.get("choices").elements() {
+	for _, choice := range whole.Get("choices").Elements() {
 		piece, finish := splitChoice(choice)
-		dst = appendEvent(dst, head, array(piece))
-		dst = appendEvent(dst, head, array(finish))
+		dst = appendEvent(dst, head, scan.Array(piece))
+		dst = appendEvent(dst, head, scan.Array(finish))
 	}
-	if usage := whole.get("usage"); include && !usage.empty() {
-		head.set("usage", usage)
-		dst = appendEvent(dst, head, array())
+	if usage := whole.Get("usage"); include && !usage.Empty() {
+		head.Set("usage", usage)
+		dst = appendEvent(dst, head, scan.Array())
 	}
 	return AppendDone(dst), nil
 }
 
-func appendEvent(dst []byte, head, choices *node) []byte {
-	event := object()
-	event.names = append(append(event.names, head.names...), "choices")
-	event.members = append(append(event.members, head.members...), choices)
-	return append(event.append(append(dst, "data: "...)), "\n\n"...)
+func appendEvent(dst []byte, head, choices *scan.Node) []byte {
+	event := scan.Object()
+	event.Names = append(append(event.Names, head.Names...), "choices")
+	event.Members = append(append(event.Members, head.Members...), choices)
+	return append(event.Append(append(dst, "data: "...)), "\n\n"...)
 }
 
 // splitChoice turns a whole choice into the two pieces of a stream: what it says,
 // and why it ended.
-func splitChoice(choice *node) (piece, finish *node) {
-	index := choice.get("index")
+func splitChoice(choice *scan.Node) (piece, finish *scan.Node) {
+	index := choice.Get("index")
 	if index == nil {
-		index = literal("0")
+		index = scan.Literal("0")
 	}
-	delta := choice.get("message")
-	if delta == nil || delta.kind != '{' {
-		delta = object()
+	delta := choice.Get("message")
+	if delta == nil || delta.Kind != '{' {
+		delta = scan.Object()
 	}
-	if calls := delta.get("tool_calls"); len(calls.elements()) > 0 {
-		delta = delta.without()
-		delta.set("tool_calls", numbered(calls))
+	if calls := delta.Get("tool_calls"); len(calls.Elements()) > 0 {
+		delta = delta.Without()
+		delta.Set("tool_calls", numbered(calls))
 	}
-	piece = object()
-	piece.set("index", index)
-	piece.set("delta", delta)
-	if choice != nil && choice.kind == '{' {
-		for i, name := range choice.names {
+	piece = scan.Object()
+	piece.Set("index", index)
+	piece.Set("delta", delta)
+	if choice != nil && choice.Kind == '{' {
+		for i, name := range choice.Names {
 			if name != "index" && name != "message" && name != "finish_reason" {
-				piece.set(name, choice.members[i])
+				piece.Set(name, choice.Members[i])
 			}
 		}
 	}
-	piece.set("finish_reason", literal("null"))
-	finish = object()
-	finish.set("index", index)
-	finish.set("delta", object())
-	if reason := choice.get("finish_reason"); reason != nil {
-		finish.set("finish_reason", reason)
+	piece.Set("finish_reason", scan.Literal("null"))
+	finish = scan.Object()
+	finish.Set("index", index)
+	finish.Set("delta", scan.Object())
+	if reason := choice.Get("finish_reason"); reason != nil {
+		finish.Set("finish_reason", reason)
 	} else {
-		finish.set("finish_reason", literal("null"))
+		finish.Set("finish_reason", scan.Literal("null"))
 	}
 	return piece, finish
 }
 
 // numbered gives each tool call the index by which a stream's pieces are joined.
-func numbered(calls *node) *node {
-	list := array()
-	for i, call := range calls.elements() {
-		if call.kind == '{' {
-			call = call.without("index")
-			call.put("index", literal(strconv.Itoa(i)))
+func numbered(calls *scan.Node) *scan.Node {
+	list := scan.Array()
+	for i, call := range calls.Elements() {
+		if call.Kind == '{' {
+			call = call.Without("index")
+			call.Put("index", scan.Literal(strconv.Itoa(i)))
 		}
-		list.members = append(list.members, call)
+		list.Members = append(list.Members, call)
 	}
 	return list
 }

@@ -159,7 +159,7 @@ func TestReshapeRoundTrip(t *testing.T) {
 	}
 	o := read(openai.ReaderOptions{}, events)
 	want := outcome{
-		Raw: string(events), Text: "Yes ✓", Events: 8, Useful: true, Finish: llm.FinishStop, Model: "gpt-test",
+		Raw: string(events), Text: "Yes ✓", Events: 8, Useful: true, Finish: llm.FinishFilter, Model: "gpt-test",
 		Usage: llm.Usage{Input: 20, CacheRead: 10, Output: 12},
 	}
 	if diff := cmp.Diff(want, o); diff != "" {

@@ -3,6 +3,7 @@ package openai
 import (
 	"bytes"
 
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -14,7 +15,6 @@ const maxAnswerDepth = 256
 // stream's event or a whole answer. Slices point into the object, or into an opening.
 type findings struct {
 	model    []byte // inner text of the string
-	finish   []byte // of the first choice
 	usage    llm.Usage
 	hasUsage bool
 	choices  int  // number of choices; -1 where there is no array of them
@@ -37,37 +37,38 @@ const maxOpening = 1 << 10
 
 // skim reads one whole answer, or one event outside of a stream. It reports false for
 // what is not a JSON object. It allocates nothing.
-func skim(b []byte, f *findings) bool {
-	return (*opening)(nil).skim(b, f)
+func skim(b []byte, f *findings, ends *endings) bool {
+	return (*opening)(nil).skim(b, f, ends)
 }
 
-// skim reads one event of a stream.
-func (o *opening) skim(b []byte, f *findings) bool {
-	c := cursor{b: b, max: maxAnswerDepth}
+// skim reads one event of a stream. What it says of how the answer ends is added to
+// ends, which may be nil where nobody asks.
+func (o *opening) skim(b []byte, f *findings, ends *endings) bool {
+	c := scan.Cursor{Text: b, Max: maxAnswerDepth}
 	var ok bool
 	if o != nil && len(o.bytes) > 0 && bytes.HasPrefix(b, o.bytes) {
 		*f = o.found
-		c.i, c.depth, ok = len(o.bytes), 1, true
+		c.At, c.Depth, ok = len(o.bytes), 1, true
 	} else {
 		*f = findings{choices: -1}
-		ok = c.peek() == '{' && c.open('{')
+		ok = c.Peek() == '{' && c.Open('{')
 		if !ok {
-			return c.depth == 0 && c.i > 0 && c.whole() // {} is an object
+			return c.Depth == 0 && c.At > 0 && c.Whole() // {} is an object
 		}
 	}
-	for first := true; ok; ok, first = c.more('}'), false {
-		c.peek()
-		start := c.i
-		if name := c.name(); string(name) == "choices" {
+	for first := true; ok; ok, first = c.More('}'), false {
+		c.Peek()
+		start := c.At
+		if name := c.Name(); string(name) == "choices" {
 			if o != nil && !first && f.choices < 0 {
 				o.keep(b[:start], f)
 			}
-			f.readChoices(&c)
+			f.readChoices(&c, ends)
 		} else {
 			f.readMember(&c, name)
 		}
 	}
-	return c.whole()
+	return c.Whole()
 }
 
 func (o *opening) keep(opening []byte, f *findings) {
@@ -81,78 +82,79 @@ func (o *opening) keep(opening []byte, f *findings) {
 }
 
 // readMember reads a member of the object other than its choices.
-func (f *findings) readMember(c *cursor, name []byte) {
+func (f *findings) readMember(c *scan.Cursor, name []byte) {
 	switch string(name) {
 	case "model":
-		if c.peek() == '"' {
-			f.model, _ = c.str()
+		if c.Peek() == '"' {
+			f.model, _ = c.Quoted()
 		} else {
-			c.skip()
+			c.Skip()
 		}
 	case "usage":
 		f.readUsage(c)
 	case "error":
-		if !c.null() {
+		if !c.Null() {
 			f.failed = true
-			c.skip()
+			c.Skip()
 		}
 	case "object": // vLLM and SGLang mark errors with it
-		if string(c.value()) == `"error"` {
+		if string(c.Value()) == `"error"` {
 			f.failed = true
 		}
 	case "data": // the vectors of an embeddings answer
-		f.vectors = c.peek() == '['
-		if filled(c) {
+		f.vectors = c.Peek() == '['
+		if c.Filled() {
 			f.useful = true
 		}
 	default:
-		c.skip()
+		c.Skip()
 	}
 }
 
-func (f *findings) readChoices(c *cursor) {
-	if c.peek() != '[' {
-		c.skip()
+func (f *findings) readChoices(c *scan.Cursor, ends *endings) {
+	if c.Peek() != '[' {
+		c.Skip()
 		return
 	}
 	f.choices = 0
-	for ok := c.open('['); ok; ok = c.more(']') {
+	for ok := c.Open('['); ok; ok = c.More(']') {
+		// A choice without an index is the one at its place.
+		end := ending{index: int64(f.choices)}
 		f.choices++
-		if c.peek() == '{' {
-			f.readChoice(c)
+		if c.Peek() == '{' {
+			f.readChoice(c, &end)
 		} else {
-			c.skip()
+			c.Skip()
 		}
+		ends.add(end)
 	}
 }
 
-func (f *findings) readChoice(c *cursor) {
-	var finish []byte
-	first := true // a choice without an index is the only one
-	for ok := c.open('{'); ok; ok = c.more('}') {
-		switch string(c.name()) {
+func (f *findings) readChoice(c *scan.Cursor, end *ending) {
+	for ok := c.Open('{'); ok; ok = c.More('}') {
+		switch string(c.Name()) {
 		case "index":
-			first = string(c.value()) == "0"
+			if ch := c.Peek(); ch == '-' || '0' <= ch && ch <= '9' {
+				end.index = scan.Integer(c.Number())
+			} else {
+				c.Skip()
+			}
 		case "delta", "message":
-			if brings(c) {
+			if brings(c, end) {
 				f.useful = true
 			}
 		case "text": // the legacy completions endpoint
-			if filled(c) {
+			if c.Filled() {
 				f.useful = true
 			}
 		case "finish_reason":
-			if c.peek() == '"' {
-				finish, _ = c.str()
-			} else {
-				c.skip()
+			if word := readString(c); len(word) > 0 {
+				end.finished = true
+				end.learn(finishReason(word))
 			}
 		default:
-			c.skip()
+			c.Skip()
 		}
-	}
-	if first && len(finish) > 0 {
-		f.finish = finish
 	}
 }
 
@@ -160,60 +162,50 @@ func (f *findings) readChoice(c *cursor) {
 // any member but the role that is a string, array or object with something in it.
 // That covers content, tool_calls, refusal, reasoning_content, audio and what
 // other providers call the like.
-func brings(c *cursor) bool {
-	if c.peek() != '{' {
-		c.skip()
+func brings(c *scan.Cursor, end *ending) bool {
+	if c.Peek() != '{' {
+		c.Skip()
 		return false
 	}
 	useful := false
-	for ok := c.open('{'); ok; ok = c.more('}') {
-		if string(c.name()) == "role" {
-			c.skip()
-		} else if filled(c) {
-			useful = true
+	for ok := c.Open('{'); ok; ok = c.More('}') {
+		name := c.Name()
+		if string(name) == "role" {
+			c.Skip()
+			continue
+		}
+		if !c.Filled() {
+			continue
+		}
+		useful = true
+		switch string(name) {
+		case "tool_calls", "function_call":
+			end.learn(llm.FinishToolCalls)
+		case "refusal":
+			end.learn(llm.FinishRefusal)
 		}
 	}
 	return useful
 }
 
-// filled passes a value and reports whether it is a string, array or object with
-// something in it.
-func filled(c *cursor) bool {
-	switch c.peek() {
-	case '"':
-		inner, _ := c.str()
-		return len(inner) > 0
-	case '{', '[':
-		start := c.i
-		c.skip()
-		if c.bad {
-			return false
-		}
-		inside := cursor{b: c.b[start+1 : c.i-1]}
-		return inside.peek() != 0
-	}
-	c.skip()
-	return false
-}
-
 // readUsage reads a usage object. Its prompt_tokens include the cached ones;
 // llm.Usage keeps them apart.
-func (f *findings) readUsage(c *cursor) {
-	if c.peek() != '{' {
-		c.skip()
+func (f *findings) readUsage(c *scan.Cursor) {
+	if c.Peek() != '{' {
+		c.Skip()
 		return
 	}
 	var prompt, output, cached int64
-	for ok := c.open('{'); ok; ok = c.more('}') {
-		switch string(c.name()) {
+	for ok := c.Open('{'); ok; ok = c.More('}') {
+		switch string(c.Name()) {
 		case "prompt_tokens":
-			prompt = tokens(c)
+			prompt = c.Count()
 		case "completion_tokens":
-			output = tokens(c)
+			output = c.Count()
 		case "prompt_tokens_details":
 			cached = cachedTokens(c)
 		default:
-			c.skip()
+			c.Skip()
 		}
 	}
 	cached = min(cached, prompt)
@@ -221,60 +213,17 @@ func (f *findings) readUsage(c *cursor) {
 	f.hasUsage = true
 }
 
-func cachedTokens(c *cursor) (n int64) {
-	if c.peek() != '{' {
-		c.skip()
+func cachedTokens(c *scan.Cursor) (n int64) {
+	if c.Peek() != '{' {
+		c.Skip()
 		return 0
 	}
-	for ok := c.open('{'); ok; ok = c.more('}') {
-		if string(c.name()) == "cached_tokens" {
-			n = tokens(c)
+	for ok := c.Open('{'); ok; ok = c.More('}') {
+		if string(c.Name()) == "cached_tokens" {
+			n = c.Count()
 		} else {
-			c.skip()
+			c.Skip()
 		}
 	}
 	return n
-}
-
-// tokens reads a count; null and everything else that is no positive number is 0.
-func tokens(c *cursor) int64 {
-	if ch := c.peek(); ch < '0' || ch > '9' {
-		c.skip()
-		return 0
-	}
-	text := c.number()
-	if len(text) > 15 || !digitsOnly(text) {
-		return integer(text)
-	}
-	var n int64
-	for _, d := range text {
-		n = n*10 + int64(d-'0')
-	}
-	return n
-}
-
-func digitsOnly(text []byte) bool {
-	for _, d := range text {
-		if d < '0' || d > '9' {
-			return false
-		}
-	}
-	return true
-}
-
-// finishReason turns the wire's word into the reason. Known ones cost no allocation.
-func finishReason(inner []byte) llm.FinishReason {
-	switch string(inner) {
-	case "":
-		return llm.FinishNone
-	case "stop":
-		return llm.FinishStop
-	case "length":
-		return llm.FinishLength
-	case "tool_calls":
-		return llm.FinishToolCalls
-	case "content_filter":
-		return llm.FinishFilter
-	}
-	return llm.FinishReason(unescape(inner))
 }

@@ -1,6 +1,10 @@
 package openai
 
-import "github.com/go-json-experiment/json/jsontext"
+import (
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
+)
 
 // wholeText returns the first choice's text in a whole answer.
 func wholeText(body []byte) string {
@@ -25,18 +29,18 @@ func streamText(raw []byte) string {
 // appendText appends what one object, an event or a whole answer, says in its
 // first choice.
 func appendText(dst, object []byte) []byte {
-	c := cursor{b: object, max: maxAnswerDepth}
-	if c.peek() != '{' {
+	c := scan.Cursor{Text: object, Max: maxAnswerDepth}
+	if c.Peek() != '{' {
 		return dst
 	}
-	for ok := c.open('{'); ok; ok = c.more('}') {
-		if string(c.name()) != "choices" || c.peek() != '[' {
-			c.skip()
+	for ok := c.Open('{'); ok; ok = c.More('}') {
+		if string(c.Name()) != "choices" || c.Peek() != '[' {
+			c.Skip()
 			continue
 		}
-		for ok := c.open('['); ok; ok = c.more(']') {
-			if c.peek() != '{' {
-				c.skip()
+		for ok := c.Open('['); ok; ok = c.More(']') {
+			if c.Peek() != '{' {
+				c.Skip()
 				continue
 			}
 			if content, first := choiceContent(&c); first {
@@ -48,25 +52,25 @@ func appendText(dst, object []byte) []byte {
 }
 
 // choiceContent passes a choice and returns its content's JSON.
-func choiceContent(c *cursor) (content []byte, first bool) {
+func choiceContent(c *scan.Cursor) (content []byte, first bool) {
 	first = true
-	for ok := c.open('{'); ok; ok = c.more('}') {
-		name := string(c.name())
+	for ok := c.Open('{'); ok; ok = c.More('}') {
+		name := string(c.Name())
 		switch {
 		case name == "index":
-			first = string(c.value()) == "0"
-		case (name == "delta" || name == "message") && c.peek() == '{':
-			for ok := c.open('{'); ok; ok = c.more('}') {
-				if string(c.name()) == "content" {
-					content = c.value()
+			first = string(c.Value()) == "0"
+		case (name == "delta" || name == "message") && c.Peek() == '{':
+			for ok := c.Open('{'); ok; ok = c.More('}') {
+				if string(c.Name()) == "content" {
+					content = c.Value()
 				} else {
-					c.skip()
+					c.Skip()
 				}
 			}
 		case name == "text":
-			content = c.value()
+			content = c.Value()
 		default:
-			c.skip()
+			c.Skip()
 		}
 	}
 	return content, first
@@ -75,20 +79,20 @@ func choiceContent(c *cursor) (content []byte, first bool) {
 // appendContent appends the text of a content member: a string, or an array of
 // parts of which those of type text count.
 func appendContent(dst, content []byte) []byte {
-	c := cursor{b: content, max: maxAnswerDepth}
-	switch c.peek() {
+	c := scan.Cursor{Text: content, Max: maxAnswerDepth}
+	switch c.Peek() {
 	case '"':
 		// Checked before; invalid UTF-8 is replaced.
 		dst, _ = jsontext.AppendUnquote(dst, content)
 	case '[':
-		for ok := c.open('['); ok; ok = c.more(']') {
-			if c.peek() != '{' {
-				c.skip()
+		for ok := c.Open('['); ok; ok = c.More(']') {
+			if c.Peek() != '{' {
+				c.Skip()
 				continue
 			}
-			for ok := c.open('{'); ok; ok = c.more('}') {
-				isText := string(c.name()) == "text"
-				if value := c.value(); isText && len(value) > 0 && value[0] == '"' {
+			for ok := c.Open('{'); ok; ok = c.More('}') {
+				isText := string(c.Name()) == "text"
+				if value := c.Value(); isText && len(value) > 0 && value[0] == '"' {
 					dst, _ = jsontext.AppendUnquote(dst, value)
 				}
 			}

@@ -3,6 +3,7 @@ package openai
 import (
 	"bytes"
 
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -14,7 +15,8 @@ import (
 // DecodeError finds where body reports an error in spite of its status.
 func ReadWhole(endpoint llm.Endpoint, body []byte) (llm.Chunk, error) {
 	var f findings
-	if !skim(body, &f) {
+	ends := endings{whole: true}
+	if !skim(body, &f, &ends) {
 		e := llm.Errorf(llm.ProviderMalformed, "the provider's answer is not a JSON object")
 		if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 {
 			e.Message = "the provider's answer is empty"
@@ -35,10 +37,10 @@ func ReadWhole(endpoint llm.Endpoint, body []byte) (llm.Chunk, error) {
 	}
 	chunk := llm.Chunk{
 		Raw: body, Events: 1, Last: true, Useful: f.useful,
-		Usage: f.usage, Finish: finishReason(f.finish), Model: string(f.model),
+		Usage: f.usage, Finish: ends.reason(), Model: string(f.model),
 	}
 	if bytes.IndexByte(f.model, '\\') >= 0 {
-		chunk.Model = string(unescape(f.model))
+		chunk.Model = string(scan.Unescape(f.model))
 	}
 	if endpoint == llm.Chat {
 		chunk.Text = func() string { return wholeText(body) }

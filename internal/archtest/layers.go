@@ -20,24 +20,29 @@ type Layer struct {
 // Table is the order of this module's packages, from the bottom. A row in it is a
 // decision: the same layer means "never import one another", as for the policies
 // (cache, queue, limit, breaker, degrade, cost, privacy, monitor) and for config
-// and gateway.
+// and gateway. One table on purpose: rows read best together.
 func Table() []Layer {
 	// Providers are handed to forebay.New; only what builds a Config imports them.
 	wiring := []string{"config", "internal/app"}
 	return []Layer{
 		{Package: "llm", Layer: 0, StdOnly: true},
+		{Package: "envelope", Layer: 0},
+		{Package: "dialect/internal/scan", Layer: 0},
+		{Package: "internal/near", Layer: 0, StdOnly: true},
 		{Package: "internal/archtest", Layer: 0, StdOnly: true},
 		{Package: "internal/testreport", Layer: 0, StdOnly: true},
 
 		{Package: "llm/llmtest", Layer: 1},
 		{Package: "dialect/openai", Layer: 1},
 		{Package: "cache", Layer: 1},
+		{Package: "similar", Layer: 1},
 		{Package: "queue", Layer: 1},
 		{Package: "limit", Layer: 1},
 		{Package: "breaker", Layer: 1},
 		{Package: "degrade", Layer: 1},
 		{Package: "cost", Layer: 1},
 		{Package: "monitor", Layer: 1},
+		{Package: "access", Layer: 1},
 		{Package: "internal/memnet", Layer: 1},
 		{Package: "internal/replay", Layer: 1},
 
@@ -45,14 +50,18 @@ func Table() []Layer {
 		{Package: "provider/openai", Layer: 2, Importers: wiring},
 		// The command line serves the simulated provider by itself and scripts its faults.
 		{Package: "provider/simulated", Layer: 2, Importers: append([]string{"internal/cli"}, wiring...)},
+		{Package: "store/storetest", Layer: 2, Importers: []string{}},
+		{Package: "store/sqlite", Layer: 2, Importers: wiring},
 		{Package: ".", Layer: 2},
 
-		{Package: "config", Layer: 3},
-		{Package: "gateway", Layer: 3},
+		{Package: "warmup", Layer: 3},
 
-		{Package: "internal/app", Layer: 4},
-		{Package: "internal/cli", Layer: 5},
-		{Package: "cmd/forebay", Layer: 6},
+		{Package: "config", Layer: 4},
+		{Package: "gateway", Layer: 4},
+
+		{Package: "internal/app", Layer: 5},
+		{Package: "internal/cli", Layer: 6},
+		{Package: "cmd/forebay", Layer: 7},
 	}
 }
 

@@ -38,13 +38,17 @@ const (
 func (Dialect) Name() string { return "llmtest" }
 
 // Canonical is the endpoint and the words of the body with one space between
-// them. A body without a word is refused with CallerInvalidRequest.
-func (Dialect) Canonical(dst []byte, endpoint llm.Endpoint, body []byte) ([]byte, error) {
-	words := bytes.Fields(body)
+// them; verbatim, it is the endpoint and the body as it stands. A body without a word
+// is refused with CallerInvalidRequest.
+func (Dialect) Canonical(dst []byte, req *llm.Request, verbatim bool) ([]byte, error) {
+	words := bytes.Fields(req.Body)
 	if len(words) == 0 {
 		return dst, llm.Errorf(llm.CallerInvalidRequest, "the body has no word")
 	}
-	dst = append(dst, endpoint...)
+	dst = append(dst, req.Endpoint...)
+	if verbatim {
+		return append(append(dst, ' '), req.Body...), nil
+	}
 	for _, w := range words {
 		dst = append(append(dst, ' '), w...)
 	}

@@ -295,13 +295,16 @@ func TestDialectRefuses(t *testing.T) {
 			t.Errorf("%q: %v, want it refused", bad, err)
 		}
 	}
-	if _, err := d.Canonical(nil, llm.Chat, []byte(" \n")); llm.KindOf(err) != llm.CallerInvalidRequest {
+	if _, err := d.Canonical(nil, &llm.Request{Endpoint: llm.Chat, Body: []byte(" \n")}, false); llm.KindOf(err) != llm.CallerInvalidRequest {
 		t.Errorf("empty body: %v", err)
 	}
-	a, _ := d.Canonical(nil, llm.Chat, []byte(" say  it\n"))
-	b, _ := d.Canonical(nil, llm.Chat, []byte("say it"))
+	a, _ := d.Canonical(nil, &llm.Request{Endpoint: llm.Chat, Body: []byte(" say  it\n")}, false)
+	b, _ := d.Canonical(nil, &llm.Request{Endpoint: llm.Chat, Body: []byte("say it")}, false)
 	if diff := cmp.Diff(string(a), string(b)); diff != "" {
 		t.Error(diff)
+	}
+	if c, _ := d.Canonical(nil, &llm.Request{Endpoint: llm.Chat, Body: []byte(" say  it\n")}, true); string(c) != "chat  say  it\n" {
+		t.Errorf("verbatim: %q", c)
 	}
 	if got := llmtest.Text([]byte("nonsense\n")); got != "" {
 		t.Errorf("text of nonsense: %q", got)

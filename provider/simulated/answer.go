@@ -34,7 +34,8 @@ func (p *Provider) digest(endpoint llm.Endpoint, body []byte) (digest, error) {
 	defer p.buffers.Put(buf)
 	b := binary.BigEndian.AppendUint64((*buf)[:0], p.cfg.Seed)
 	b = append(append(b, endpoint...), 0)
-	b, err := openai.Dialect{}.Canonical(b, endpoint, body)
+	// A model reads every character, so nothing of the texts is left out.
+	b, err := openai.Dialect{}.Canonical(b, &llm.Request{Endpoint: endpoint, Body: body}, true)
 	*buf = b
 	if err != nil {
 		return digest{}, err
