@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/forebay-ai/forebay/config/internal/settings"
+	"github.com/forebay-ai/forebay/internal/near"
 )
 
 // The variables that set no key of the table.
@@ -102,8 +103,8 @@ func (e environment) strangers(s *settings.Schema) []string {
 			continue
 		}
 		warning := fmt.Sprintf("environment %s is not known and has no effect.", name)
-		if near := settings.Nearest(name, known); near != "" {
-			warning += fmt.Sprintf(" Did you mean %s?", near)
+		if best := near.Name(name, known); best != "" {
+			warning += fmt.Sprintf(" Did you mean %s?", best)
 		}
 		warnings = append(warnings, warning)
 	}

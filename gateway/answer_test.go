@@ -34,6 +34,10 @@ func TestHeadersOnEveryAnswer(t *testing.T) {
 			body = `{"payload":1}`
 		case path == "/v1/embeddings":
 			body = `{"model":"haiku","input":"a"}`
+		case path == "/v1/cache/invalidate":
+			body = `{"operation":"vc-analysis"}`
+		case path == "/v1/cache/explain":
+			body = chatBody
 		case route.Method == "POST":
 			body = chatBody
 		}
@@ -106,8 +110,17 @@ func TestMetaHeaders(t *testing.T) {
 		{"not stored", forebay.Meta{Cache: forebay.CacheResult{Status: forebay.CacheMiss}}, headers{"Cache-Status": "forebay; fwd=uri-miss"}},
 		{"expired", forebay.Meta{Cache: forebay.CacheResult{Status: forebay.CacheExpired, Stored: true}}, headers{"Cache-Status": "forebay; fwd=stale; stored"}},
 		{"stale answer", forebay.Meta{
-			Cache: forebay.CacheResult{Status: forebay.CacheExpired, Age: time.Hour}, Fallback: degrade.Cached, Level: degrade.Full,
+			Cache: forebay.CacheResult{Status: forebay.CacheExpired, Age: time.Hour, Detail: forebay.DetailStaleIfError}, Fallback: degrade.Cached, Level: degrade.Full,
 		}, headers{"Cache-Status": "forebay; fwd=stale; detail=stale-if-error", "Age": "3600", "X-Forebay-Fallback": "cached", "X-Forebay-Degradation": "full"}},
+		{"stale while revalidate", forebay.Meta{
+			Cache: forebay.CacheResult{Status: forebay.CacheStaleHit, Age: time.Hour, TTL: -5 * time.Second},
+		}, headers{"Cache-Status": "forebay; hit; ttl=-5", "Age": "3600"}},
+		{"refusal", forebay.Meta{
+			Cache: forebay.CacheResult{Status: forebay.CacheHit, Detail: forebay.DetailNegative},
+		}, headers{"Cache-Status": "forebay; hit; detail=negative"}},
+		{"similar", forebay.Meta{
+			Cache: forebay.CacheResult{Status: forebay.CacheMiss, Age: time.Minute, Detail: forebay.DetailSimilar}, Fallback: degrade.Similar,
+		}, headers{"Cache-Status": "forebay; fwd=uri-miss; detail=similar", "Age": "60", "X-Forebay-Fallback": "similar"}},
 		{"collapsed", forebay.Meta{Cache: forebay.CacheResult{Status: forebay.CacheCollapsed}}, headers{"Cache-Status": "forebay; fwd=uri-miss; collapsed"}},
 		{"bypass", forebay.Meta{Cache: forebay.CacheResult{Status: forebay.CacheBypass}}, headers{"Cache-Status": "forebay; fwd=bypass"}},
 		{"off", forebay.Meta{Cache: forebay.CacheResult{Status: forebay.CacheOff}}, headers{"Cache-Status": "forebay; fwd=bypass"}},

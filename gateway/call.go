@@ -14,46 +14,32 @@ import (
 
 // request makes the llm.Request of a visit, without what stands in its body.
 func (x *visit) request(c *controls) (*llm.Request, error) {
-	priority := x.grant.band
+	priority := x.grant.Band
 	if c.hasPriority {
-		if err := x.grant.mayAsk(c.priority); err != nil {
+		if err := x.grant.MayAsk(c.priority); err != nil {
 			return nil, err
 		}
 		priority = c.priority
 	}
 	return &llm.Request{
-		ID: x.id, Tenant: x.grant.tenant, User: c.user, Key: x.grant.name,
+		ID: x.id, Tenant: x.grant.Tenant, User: c.user, Key: x.grant.Name,
 		Operation: c.operation, Persona: c.persona, Priority: priority,
 		Arrived: x.start, Timeout: c.timeout, Cache: c.cache, NoFallback: c.noFallback,
 		Dialect: openai.Dialect{}, TraceParent: x.trace,
 	}, nil
 }
 
-// mayAsk refuses a band that the key does not grant. A silent demotion would look
-// like a slow gateway.
-func (g *grant) mayAsk(p llm.Priority) error {
-	if g.bands[p.Index()] {
-		return nil
-	}
-	return &llm.Error{
-		Kind: llm.CallerForbidden, Param: "x-forebay-priority",
-		Message: fmt.Sprintf("the key %q does not grant the priority %s", g.name, p),
-		Limit:   "keys." + g.name + ".bands", Value: g.bandNames(),
-		Fix: "Ask for one of " + g.bandNames() + ", or have the key's bands extended.",
-	}
-}
-
 // chat serves POST /v1/chat/completions.
 func (g *Gateway) chat(x *visit) error {
-	return g.complete(x, llm.Chat, openai.ParseChat)
+	return g.complete(x, llm.Chat)
 }
 
 // embeddings serves POST /v1/embeddings.
 func (g *Gateway) embeddings(x *visit) error {
-	return g.complete(x, llm.Embeddings, openai.ParseEmbeddings)
+	return g.complete(x, llm.Embeddings)
 }
 
-func (g *Gateway) complete(x *visit, endpoint llm.Endpoint, parse func([]byte) (openai.Head, error)) error {
+func (g *Gateway) complete(x *visit, endpoint llm.Endpoint) error {
 	c, err := readControls(x.r.Header)
 	if err != nil {
 		return err
@@ -65,6 +51,21 @@ func (g *Gateway) complete(x *visit, endpoint llm.Endpoint, parse func([]byte) (
 	body, err := x.readJSON()
 	if err != nil {
 		return err
+	}
+	if err := fillCompletion(req, endpoint, body); err != nil {
+		return err
+	}
+	if req.Stream {
+		return g.stream(x, req)
+	}
+	return g.whole(x, req)
+}
+
+// fillCompletion puts a body in the OpenAI format into req.
+func fillCompletion(req *llm.Request, endpoint llm.Endpoint, body []byte) error {
+	parse := openai.ParseChat
+	if endpoint == llm.Embeddings {
+		parse = openai.ParseEmbeddings
 	}
 	head, err := parse(body)
 	if err != nil {
@@ -83,10 +84,7 @@ func (g *Gateway) complete(x *visit, endpoint llm.Endpoint, parse func([]byte) (
 	if req.User == "" {
 		req.User = bounded(head.User)
 	}
-	if head.Stream {
-		return g.stream(x, req)
-	}
-	return g.whole(x, req)
+	return nil
 }
 
 func checkModel(name string) error {

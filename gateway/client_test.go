@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/access"
 	"github.com/forebay-ai/forebay/gateway"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/llm/llmtest"
@@ -149,7 +150,7 @@ func ExampleNew() {
 	defer client.Close(context.Background())
 	g, err := gateway.New(gateway.Config{
 		Client: client,
-		Keys:   []gateway.Key{{Name: "web", Secret: "a-long-random-secret", Tenant: "acme"}},
+		Keys:   []access.Key{{Name: "web", Secret: "a-long-random-secret", Tenant: "acme"}},
 	})
 	if err != nil {
 		fmt.Println(err)

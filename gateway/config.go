@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/access"
 )
 
 // The defaults of Config. The times are those that reliability guides for Go
@@ -29,9 +30,9 @@ type Config struct {
 	// Client answers the calls. Required.
 	Client *forebay.Client
 	// Keys are those who may call. At least one, unless Open is set.
-	Keys []Key
+	Keys []access.Key
 	// Open serves callers without a key. They belong to the tenant "default", may
-	// use every band, and have the scopes call and metrics. Listen then refuses
+	// use every band, and have the scopes call, metrics and cache. Listen then refuses
 	// addresses that are not loopback, and requests that a web page of another
 	// origin makes are refused. It cannot be combined with Keys.
 	Open bool

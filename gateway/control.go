@@ -10,6 +10,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/forebay-ai/forebay/access"
+	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -110,7 +112,7 @@ func unknownControl(h http.Header) *llm.Error {
 	for i := range known {
 		known[i] = strings.ToLower(known[i])
 	}
-	return badHeader(name, "is not a header of this gateway"+didYouMean(name, known), "Use "+strings.Join(known, ", ")+".")
+	return badHeader(name, "is not a header of this gateway"+near.DidYouMean(name, known), "Use "+strings.Join(known, ", ")+".")
 }
 
 // badHeader is the refusal of a header's value.
@@ -239,7 +241,7 @@ func nameFault(s string) string {
 		return "is empty"
 	case len(s) > maxName:
 		return "has " + strconv.Itoa(len(s)) + " bytes"
-	case plainText(s):
+	case access.PlainText(s):
 		return ""
 	case !utf8.ValidString(s):
 		return "is not valid UTF-8"

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -16,6 +17,7 @@ type Parts struct {
 	Catalog   catalog
 	Condition condition
 	Metrics   http.Handler
+	Cache     forebay.CacheControl
 }
 
 // NewWith makes a Gateway over parts.
@@ -25,6 +27,7 @@ func NewWith(cfg Config, parts Parts) (*Gateway, error) {
 		return nil, err
 	}
 	g.caller, g.catalog, g.condition, g.metrics = parts.Caller, parts.Catalog, parts.Condition, parts.Metrics
+	g.cache = parts.Cache
 	return g, nil
 }
 
@@ -64,6 +67,6 @@ func IsRefusal(b []byte) bool { return isRefusal(b) }
 
 // Knows says whether h has the secret of a key.
 func (g *Gateway) Knows(h http.Header) bool {
-	_, err := g.ring.find(h, time.Now())
+	_, err := g.ring.Find(h, time.Now())
 	return err == nil
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/access"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -19,9 +21,10 @@ type Gateway struct {
 	caller    caller
 	catalog   catalog
 	condition condition
-	metrics   http.Handler // nil where there are none
-	ring      *ring        // nil where the gateway is open
-	anyone    *grant       // of every caller where the gateway is open; else nil
+	cache     forebay.CacheControl
+	metrics   http.Handler  // nil where there are none
+	ring      *access.Ring  // nil where the gateway is open
+	anyone    *access.Grant // of every caller where the gateway is open; else nil
 	table     *table
 	log       *slog.Logger
 }
@@ -37,6 +40,7 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	g.caller, g.catalog, g.condition = library{cfg.Client}, cfg.Client, cfg.Client
+	g.cache = cfg.Client.Cache()
 	g.metrics = cfg.Client.Monitor().Handler()
 	return g, nil
 }
@@ -45,12 +49,12 @@ func New(cfg Config) (*Gateway, error) {
 func build(cfg Config) (*Gateway, error) {
 	cfg = cfg.withDefaults()
 	g := &Gateway{cfg: cfg, table: newTable(routes()), log: cfg.Logger}
-	ring, err := newRing(cfg.Keys)
+	ring, err := access.NewRing(cfg.Keys)
 	if err = errors.Join(cfg.validate(), err); err != nil {
 		return nil, err
 	}
 	if cfg.Open {
-		g.anyone = anonymous()
+		g.anyone = access.Anonymous()
 	} else {
 		g.ring = ring
 	}
@@ -108,7 +112,7 @@ func (g *Gateway) serve(x *visit) error {
 // authorize sets the visit's grant, or refuses the caller.
 func (g *Gateway) authorize(x *visit) error {
 	scope := x.route.Scope
-	if scope == scopePublic || scope == ScopeMetrics && g.cfg.PublicMetrics {
+	if scope == scopePublic || scope == access.Metrics && g.cfg.PublicMetrics {
 		return nil
 	}
 	if g.anyone != nil {
@@ -117,16 +121,16 @@ func (g *Gateway) authorize(x *visit) error {
 			return err
 		}
 	} else {
-		found, err := g.ring.find(x.r.Header, x.start)
+		found, err := g.ring.Find(x.r.Header, x.start)
 		if err != nil {
 			return err
 		}
 		x.grant = found
 	}
-	if !x.grant.allows(scope) {
+	if !x.grant.Allows(scope) {
 		return &llm.Error{
-			Kind: llm.CallerForbidden, Message: fmt.Sprintf("the key %q does not grant the scope %s", x.grant.name, scope),
-			Limit: "keys." + x.grant.name + ".scopes", Value: fmt.Sprint(x.grant.scopes),
+			Kind: llm.CallerForbidden, Message: fmt.Sprintf("the key %q does not grant the scope %s", x.grant.Name, scope),
+			Limit: "keys." + x.grant.Name + ".scopes", Value: fmt.Sprint(x.grant.Scopes),
 			Fix: "Use a key that has the scope " + scope + ".",
 		}
 	}
@@ -149,7 +153,7 @@ func (x *visit) record() {
 		pattern = x.route.Pattern
 	}
 	if x.grant != nil {
-		tenant, key = x.grant.tenant, x.grant.name
+		tenant, key = x.grant.Tenant, x.grant.Name
 	}
 	x.gateway.log.LogAttrs(ctx, level, "request",
 		slog.String("request_id", x.id), slog.String("method", printable(x.r.Method, 32)), slog.String("route", pattern),

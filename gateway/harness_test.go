@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/access"
 	"github.com/forebay-ai/forebay/gateway"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/llm/llmtest"
@@ -35,11 +36,11 @@ const (
 	metricsKey = "metrics-key-secret" // metrics alone
 )
 
-func keys() []gateway.Key {
-	return []gateway.Key{
+func keys() []access.Key {
+	return []access.Key{
 		{Name: "web", Secret: webKey, Tenant: "acme", Scopes: []string{"call"}, Bands: []llm.Priority{llm.Low, llm.Normal, llm.High}},
 		{Name: "bare", Secret: bareKey},
-		{Name: "admin", Secret: adminKey, Tenant: "ops", Scopes: gateway.Scopes(), Bands: llm.Priorities[:]},
+		{Name: "admin", Secret: adminKey, Tenant: "ops", Scopes: access.Scopes(), Bands: llm.Priorities[:]},
 		{Name: "expired", Secret: expiredKey, Expires: time.Unix(1, 0)},
 		{Name: "metrics", Secret: metricsKey, Scopes: []string{"metrics"}},
 	}
@@ -155,11 +156,25 @@ func newGateway(t testing.TB, b *backend, change func(*gateway.Config)) *gateway
 		change(&cfg)
 	}
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") })
-	g, err := gateway.NewWith(cfg, gateway.Parts{Caller: b, Catalog: b, Condition: b, Metrics: metrics})
+	g, err := gateway.NewWith(cfg, gateway.Parts{Caller: b, Catalog: b, Condition: b, Metrics: metrics, Cache: newCache(t, b)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return g
+}
+
+// newCache is the cache of a client of its own, whose calls b's provider answers.
+func newCache(t testing.TB, b *backend) forebay.CacheControl {
+	t.Helper()
+	c, err := forebay.New(forebay.Config{
+		Providers: map[string]llm.Provider{"fake": b.provider},
+		Models:    map[string]forebay.Model{"haiku": {Targets: []forebay.Target{{Provider: "fake"}}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close(context.Background()) })
+	return c.Cache()
 }
 
 // serve starts g on a loopback socket and returns its address.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/dialect/openai"
+	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -33,7 +34,7 @@ var operationMembers = []string{"payload", "userId", "personaType", "priority", 
 // once. c holds what the headers say; the body counts more.
 func readOperation(body []byte, c *controls) (operationCall, error) {
 	op := operationCall{controls: *c}
-	canonical, err := openai.Dialect{}.Canonical(nil, llm.Function, body)
+	canonical, err := openai.Dialect{}.Canonical(nil, &llm.Request{Endpoint: llm.Function, Body: body}, true)
 	if err != nil {
 		return op, err
 	}
@@ -99,7 +100,7 @@ func (op *operationCall) member(name string, value jsontext.Value) *llm.Error {
 		unquoted, _ := jsontext.AppendUnquote(nil, value)
 		return op.textMember(name, string(unquoted))
 	}
-	return badMember(printable(name, 64), "is not known"+didYouMean(name, operationMembers),
+	return badMember(printable(name, 64), "is not known"+near.DidYouMean(name, operationMembers),
 		"Send members of "+strings.Join(operationMembers, ", ")+" only.")
 }
 
@@ -163,8 +164,7 @@ func badMember(name, message, fix string) *llm.Error {
 // operation serves POST /v1/operations/{operation}: the operation's prompt and the
 // payload become a chat, and its answer the specification's result.
 func (g *Gateway) operation(x *visit) error {
-	settings, ok := g.catalog.Operation(x.variable)
-	if !ok {
+	if _, ok := g.catalog.Operation(x.variable); !ok {
 		return unknownOperation(x.variable, g.catalog.Operations())
 	}
 	c, err := readControls(x.r.Header)
@@ -175,21 +175,34 @@ func (g *Gateway) operation(x *visit) error {
 	if err != nil {
 		return err
 	}
-	op, err := readOperation(body, &c)
+	req, err := x.operationRequest(x.variable, &c, body)
 	if err != nil {
 		return err
+	}
+	return g.runOperation(x, req)
+}
+
+// operationRequest makes the request of a body for a named operation.
+func (x *visit) operationRequest(name string, c *controls, body []byte) (*llm.Request, error) {
+	settings, ok := x.gateway.catalog.Operation(name)
+	if !ok {
+		return nil, unknownOperation(name, x.gateway.catalog.Operations())
+	}
+	op, err := readOperation(body, c)
+	if err != nil {
+		return nil, err
 	}
 	if op.id != "" {
 		x.id = op.id
 	}
 	req, err := x.request(&op.controls)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	req.Operation, req.Endpoint = x.variable, llm.Chat
+	req.Operation, req.Endpoint = name, llm.Chat
 	req.Model = cmp.Or(op.model, settings.Model)
 	req.Body = chatBody(req.Model, settings.Prompt, op.payload)
-	return g.runOperation(x, req)
+	return req, nil
 }
 
 // runOperation makes the call and writes its result.
@@ -213,7 +226,7 @@ func unknownOperation(name string, known []string) *llm.Error {
 	known = slices.Clone(known)
 	e := &llm.Error{
 		Kind: llm.CallerUnknownOperation, Param: "operation",
-		Message: "there is no operation " + strconv.Quote(printable(name, 64)) + didYouMean(name, known),
+		Message: "there is no operation " + strconv.Quote(printable(name, 64)) + near.DidYouMean(name, known),
 		Fix:     "No operation is configured.",
 	}
 	if more := len(known) - maxListed; more > 0 {
@@ -238,6 +251,11 @@ func chatBody(model, prompt string, payload []byte) []byte {
 	return append(b, "}]}"...)
 }
 
+// fromCache says that the cache answered, with an answer to this very request.
+func fromCache(m *forebay.Meta) bool {
+	return m.Cache.Status == forebay.CacheHit || m.Cache.Status == forebay.CacheStaleHit
+}
+
 // operationResult is the specification's form of an answer. result is the answer's
 // text, or what the text says where it is a JSON object or array.
 func (x *visit) operationResult(res *forebay.Response) ([]byte, error) {
@@ -259,7 +277,7 @@ func (x *visit) operationResult(res *forebay.Response) ([]byte, error) {
 	} else {
 		b = append(appendQuoted(append(b, `{"text":`...), text), '}')
 	}
-	b = strconv.AppendBool(append(b, `,"metadata":{"fromCache":`...), m.Cache.Status == forebay.CacheHit)
+	b = strconv.AppendBool(append(b, `,"metadata":{"fromCache":`...), fromCache(m))
 	b = strconv.AppendInt(append(b, `,"processingTime":`...), time.Since(x.start).Milliseconds(), 10)
 	b = strconv.AppendInt(append(b, `,"queueTime":`...), m.Timing.Queue.Milliseconds(), 10)
 	b = appendQuoted(append(b, `,"provider":`...), cmp.Or(m.Provider, "none"))

@@ -4,8 +4,13 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/forebay-ai/forebay/access"
+	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/llm"
 )
+
+// scopePublic marks routes that need no key. No key can name it.
+const scopePublic = "public"
 
 // Route is one entry of the table of what the gateway serves.
 type Route struct {
@@ -31,25 +36,31 @@ type route struct {
 
 // routes is the one table: nothing is served that does not stand here.
 func routes() []route {
-	const completions = "/v1/chat/completions"
+	const completions = pathChat
 	return []route{
-		{Route{"POST", completions, ScopeCall, "Chat completion in the OpenAI format, whole or streamed."}, openAI, (*Gateway).chat},
-		{Route{"POST", "/v1/embeddings", ScopeCall, "Embeddings in the OpenAI format."}, openAI, (*Gateway).embeddings},
-		{Route{"GET", "/v1/models", ScopeCall, "What may be asked for, in the OpenAI format."}, openAI, (*Gateway).models},
-		{Route{"GET", "/v1/models/{id...}", ScopeCall, "One model, in the OpenAI format."}, openAI, (*Gateway).model},
-		{Route{"POST", "/v1/operations/{operation}", ScopeCall, "A named operation: payload in, result and metadata out."}, problem, (*Gateway).operation},
-		{Route{"GET", "/v1/health", ScopeCall, "State of the whole system; 503 while it is unhealthy."}, problem, (*Gateway).health},
+		{Route{"POST", completions, access.Call, "Chat completion in the OpenAI format, whole or streamed."}, openAI, (*Gateway).chat},
+		{Route{"POST", pathEmbeddings, access.Call, "Embeddings in the OpenAI format."}, openAI, (*Gateway).embeddings},
+		{Route{"GET", "/v1/models", access.Call, "What may be asked for, in the OpenAI format."}, openAI, (*Gateway).models},
+		{Route{"GET", "/v1/models/{id...}", access.Call, "One model, in the OpenAI format."}, openAI, (*Gateway).model},
+		{Route{"POST", pathOperations + "{operation}", access.Call, "A named operation: payload in, result and metadata out."}, problem, (*Gateway).operation},
+		{Route{"GET", "/v1/health", access.Call, "State of the whole system; 503 while it is unhealthy."}, problem, (*Gateway).health},
 
-		{Route{"GET", completions, ScopeStored, "The completions stored in the provider's account, passed through."}, openAI, (*Gateway).stored},
-		{Route{"GET", completions + "/{id}", ScopeStored, "One stored completion, passed through."}, openAI, (*Gateway).stored},
-		{Route{"POST", completions + "/{id}", ScopeStored, "Changes a stored completion's metadata, passed through."}, openAI, (*Gateway).stored},
-		{Route{"DELETE", completions + "/{id}", ScopeStored, "Deletes a stored completion, passed through."}, openAI, (*Gateway).stored},
-		{Route{"GET", completions + "/{id}/messages", ScopeStored, "The messages of a stored completion, passed through."}, openAI, (*Gateway).stored},
+		{Route{"GET", "/v1/cache/explain", access.Call, "How the cache sees a request: its key, and what made it."}, problem, (*Gateway).explainCache},
+		{Route{"POST", "/v1/cache/explain", access.Call, "The same, for clients that send no body with GET."}, problem, (*Gateway).explainCache},
+		{Route{"GET", "/v1/cache", access.Cache, "What the cache holds and did."}, problem, (*Gateway).cacheStats},
+		{Route{"POST", "/v1/cache/invalidate", access.Cache, "Makes stored answers void, or counts them."}, problem, (*Gateway).invalidateCache},
+		{Route{"POST", "/v1/cache/warmup", access.Cache, "Fetches the answers to a file of requests; tells its progress line by line."}, problem, (*Gateway).warmCache},
+
+		{Route{"GET", completions, access.Stored, "The completions stored in the provider's account, passed through."}, openAI, (*Gateway).stored},
+		{Route{"GET", completions + "/{id}", access.Stored, "One stored completion, passed through."}, openAI, (*Gateway).stored},
+		{Route{"POST", completions + "/{id}", access.Stored, "Changes a stored completion's metadata, passed through."}, openAI, (*Gateway).stored},
+		{Route{"DELETE", completions + "/{id}", access.Stored, "Deletes a stored completion, passed through."}, openAI, (*Gateway).stored},
+		{Route{"GET", completions + "/{id}/messages", access.Stored, "The messages of a stored completion, passed through."}, openAI, (*Gateway).stored},
 
 		{Route{"GET", "/", scopePublic, "What is served here."}, problem, (*Gateway).index},
 		{Route{"GET", "/healthz", scopePublic, "Liveness: the process answers."}, problem, (*Gateway).alive},
 		{Route{"GET", "/readyz", scopePublic, "Readiness: calls are taken; 503 while draining."}, problem, (*Gateway).ready},
-		{Route{"GET", "/metrics", ScopeMetrics, "Measurements in the Prometheus format."}, problem, (*Gateway).measurements},
+		{Route{"GET", "/metrics", access.Metrics, "Measurements in the Prometheus format."}, problem, (*Gateway).measurements},
 	}
 }
 
@@ -166,7 +177,7 @@ func (t *table) unknownPath(path string) *llm.Error {
 	for p := range t.exact {
 		known = append(known, p)
 	}
-	if best := nearest(trimmed, known); best != "" && best != "/" {
+	if best := near.Name(trimmed, known); best != "" && best != "/" {
 		e.Fix = "Did you mean " + best + "? GET / lists what is served."
 	}
 	return e

@@ -7,6 +7,7 @@ import (
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/dialect/openai"
+	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -35,7 +36,7 @@ func (g *Gateway) model(x *visit) error {
 	}
 	return &llm.Error{
 		Kind: llm.CallerUnknownModel, Param: "model",
-		Message: "there is no model " + printable(x.variable, 100) + didYouMean(x.variable, ids),
+		Message: "there is no model " + printable(x.variable, 100) + near.DidYouMean(x.variable, ids),
 		Fix:     "GET /v1/models lists what may be asked for.",
 	}
 }

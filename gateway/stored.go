@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/access"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -58,7 +59,7 @@ func (g *Gateway) stored(x *visit) error {
 // passedType is the content type of an answer that is passed on. Only JSON is
 // passed on as such: a provider's error page must not run in anybody's browser.
 func passedType(contentType string) string {
-	if len(contentType) <= 64 && plainText(contentType) && (contentType == jsonType || contentType == jsonType+"; charset=utf-8") {
+	if len(contentType) <= 64 && access.PlainText(contentType) && (contentType == jsonType || contentType == jsonType+"; charset=utf-8") {
 		return contentType
 	}
 	return "application/octet-stream"

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/access"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -26,7 +27,7 @@ type visit struct {
 	route     *route // nil where the path or the method is unknown
 	variable  string // the variable in the route's path
 	style     style
-	grant     *grant // nil until the caller is known
+	grant     *access.Grant // nil until the caller is known
 
 	meta      forebay.Meta
 	called    bool // meta says how a call went
@@ -91,7 +92,7 @@ func (x *visit) head(status int, contentType string) {
 	x.say("Traceparent", x.trace)
 	m := &x.meta
 	x.say("Cache-Status", x.cacheStatus())
-	if m.Cache.Status == forebay.CacheHit || m.Cache.Age > 0 {
+	if fromCache(m) || m.Cache.Age > 0 {
 		x.say("Age", strconv.FormatInt(int64(m.Cache.Age/time.Second), 10))
 	}
 	x.say("Server-Timing", x.serverTiming())
@@ -147,29 +148,34 @@ func (x *visit) write(body []byte) (ok bool) {
 // never came to the cache names it without a parameter.
 func (x *visit) cacheStatus() string {
 	c := &x.meta.Cache
-	switch {
-	case !x.called:
+	if !x.called {
 		return "forebay"
-	case c.Status == forebay.CacheHit:
-		b := make([]byte, 0, 40)
-		b = append(b, "forebay; hit; ttl="...)
-		return string(strconv.AppendInt(b, int64(c.TTL/time.Second), 10))
-	case c.Status == forebay.CacheMiss && c.Stored:
-		return "forebay; fwd=uri-miss; stored"
-	case c.Status == forebay.CacheMiss:
-		return "forebay; fwd=uri-miss"
-	case c.Status == forebay.CacheExpired && c.Age > 0: // the stale answer itself, as a fallback
-		return "forebay; fwd=stale; detail=stale-if-error"
-	case c.Status == forebay.CacheExpired && c.Stored:
-		return "forebay; fwd=stale; stored"
-	case c.Status == forebay.CacheExpired:
-		return "forebay; fwd=stale"
-	case c.Status == forebay.CacheCollapsed:
-		return "forebay; fwd=uri-miss; collapsed"
-	case c.Status == forebay.CacheBypass || c.Status == forebay.CacheOff:
-		return "forebay; fwd=bypass"
 	}
-	return "forebay"
+	words := "forebay"
+	switch c.Status {
+	case forebay.CacheHit, forebay.CacheStaleHit:
+		b := make([]byte, 0, 64)
+		b = append(b, "forebay; hit"...)
+		if c.Detail != forebay.DetailNegative {
+			b = strconv.AppendInt(append(b, "; ttl="...), int64(c.TTL/time.Second), 10)
+		}
+		words = string(b)
+	case forebay.CacheMiss:
+		words = "forebay; fwd=uri-miss"
+	case forebay.CacheExpired:
+		words = "forebay; fwd=stale"
+	case forebay.CacheCollapsed:
+		return "forebay; fwd=uri-miss; collapsed"
+	case forebay.CacheBypass, forebay.CacheOff:
+		words = "forebay; fwd=bypass"
+	}
+	switch {
+	case c.Detail != "":
+		return words + "; detail=" + string(c.Detail)
+	case c.Stored:
+		return words + "; stored"
+	}
+	return words
 }
 
 // serverTiming says where the time went until now, in milliseconds, as browsers'
@@ -231,7 +237,7 @@ func headerText(s string) string {
 	switch {
 	case s == "":
 		return "none"
-	case len(s) <= maxHeaderText && plainText(s):
+	case len(s) <= maxHeaderText && access.PlainText(s):
 		return s
 	}
 	return printable(s, maxHeaderText)

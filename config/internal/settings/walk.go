@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"github.com/forebay-ai/forebay/internal/near"
 )
 
 // walk reads n as what b describes. path is its key.
@@ -91,7 +93,7 @@ func (l *Layer) unknown(at Place, b *branch, path []string, name string) {
 		message += " in " + Join(path)
 	}
 	fix := Suggest(name, "keys", b.names)
-	if Nearest(name, b.names) == "" {
+	if near.Name(name, b.names) == "" {
 		if k := l.schema.elsewhere(name); k != "" {
 			fix = fmt.Sprintf("Did you mean %s?", k)
 		}

@@ -1,4 +1,7 @@
-package gateway
+// Package access says who may call and what for: keys with their secrets, tenants,
+// scopes and priorities, and the ring that finds what a request's credentials grant.
+// It knows HTTP headers, and nothing of routes.
+package access
 
 import (
 	"cmp"
@@ -15,31 +18,33 @@ import (
 	"sync"
 	"time"
 
+	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/llm"
 )
 
 // The scopes: what a key may be used for. A route names the one that it needs.
 const (
-	// ScopeCall allows calls of models and operations, and the list of models.
-	ScopeCall = "call"
-	// ScopeStored allows reading and deleting the completions that the provider
+	// Call allows calls of models and operations, and the list of models.
+	Call = "call"
+	// Stored allows reading and deleting the completions that the provider
 	// has stored. They belong to the provider's account, so to every tenant of it:
 	// the scope is in no key that does not name it.
-	ScopeStored = "stored"
-	// ScopeMetrics allows reading /metrics.
-	ScopeMetrics = "metrics"
-	// ScopeJobs is for durable jobs; no route needs it yet.
-	ScopeJobs = "jobs"
-	// ScopeAdmin is for changes of the running system; no route needs it yet.
-	ScopeAdmin = "admin"
-
-	// scopePublic marks routes that need no key. No key can name it.
-	scopePublic = "public"
+	Stored = "stored"
+	// Metrics allows reading /metrics.
+	Metrics = "metrics"
+	// Cache allows reading the cache's figures, and to invalidate and to warm up
+	// answers of the key's own tenant.
+	Cache = "cache"
+	// Jobs is for durable jobs; no route needs it yet.
+	Jobs = "jobs"
+	// Admin is for changes of the running system, for all tenants. It includes
+	// Cache.
+	Admin = "admin"
 )
 
 // Scopes lists the scopes that a key may have.
 func Scopes() []string {
-	return []string{ScopeCall, ScopeStored, ScopeJobs, ScopeMetrics, ScopeAdmin}
+	return []string{Call, Stored, Jobs, Metrics, Cache, Admin}
 }
 
 const (
@@ -48,8 +53,8 @@ const (
 	minSecret = 8
 	// maxSecret bounds what is hashed for a caller.
 	maxSecret = 512
-	// defaultTenant owns the keys that name no tenant, and open gateways' callers.
-	defaultTenant = "default"
+	// DefaultTenant owns the keys that name no tenant, and open gateways' callers.
+	DefaultTenant = "default"
 )
 
 // Key lets a caller in and says what for.
@@ -59,7 +64,7 @@ type Key struct {
 	Name string
 	// Secret is what the caller sends: "Authorization: Bearer SECRET", or in
 	// x-api-key or api-key. 8 to 512 visible ASCII characters, spaces inside
-	// allowed; unique. The gateway keeps an HMAC of it only.
+	// allowed; unique. A ring keeps an HMAC of it only.
 	Secret llm.Secret
 	// Tenant is whom the caller's calls belong to. Empty means "default", which
 	// all keys without a tenant share, cached answers included.
@@ -74,19 +79,39 @@ type Key struct {
 	Expires time.Time
 }
 
-// grant is what a key allows, in the form that a request is checked against.
-type grant struct {
-	name, tenant string
-	scopes       []string
-	bands        [len(llm.Priorities)]bool
-	band         llm.Priority // of calls that ask for none
-	expires      time.Time
+// Grant is what a key allows, in the form that a request is checked against. It is
+// shared by all requests with the key, and never changed.
+type Grant struct {
+	// Name is the key's, Tenant whom its calls belong to.
+	Name, Tenant string
+	Scopes       []string
+	// Band is that of calls that ask for none.
+	Band    llm.Priority
+	bands   [len(llm.Priorities)]bool
+	expires time.Time
 }
 
-func (g *grant) allows(scope string) bool { return slices.Contains(g.scopes, scope) }
+// Allows reports whether the grant has a scope.
+func (g *Grant) Allows(scope string) bool {
+	return slices.Contains(g.Scopes, scope) || scope == Cache && slices.Contains(g.Scopes, Admin)
+}
+
+// MayAsk refuses a band that the key does not grant. A silent demotion would look
+// like a slow gateway.
+func (g *Grant) MayAsk(p llm.Priority) error {
+	if g.bands[p.Index()] {
+		return nil
+	}
+	return &llm.Error{
+		Kind: llm.CallerForbidden, Param: "x-forebay-priority",
+		Message: fmt.Sprintf("the key %q does not grant the priority %s", g.Name, p),
+		Limit:   "keys." + g.Name + ".bands", Value: g.bandNames(),
+		Fix: "Ask for one of " + g.bandNames() + ", or have the key's bands extended.",
+	}
+}
 
 // bandNames lists the granted bands, for error messages.
-func (g *grant) bandNames() string {
+func (g *Grant) bandNames() string {
 	var names []string
 	for _, p := range llm.Priorities {
 		if g.bands[p.Index()] {
@@ -96,23 +121,23 @@ func (g *grant) bandNames() string {
 	return strings.Join(names, ", ")
 }
 
-// anonymous is the grant of every caller of an open gateway.
-func anonymous() *grant {
-	return &grant{
-		name: "anonymous", tenant: defaultTenant, scopes: []string{ScopeCall, ScopeMetrics},
-		bands: [...]bool{true, true, true, true}, band: llm.Normal,
+// Anonymous is the grant of every caller of an open gateway.
+func Anonymous() *Grant {
+	return &Grant{
+		Name: "anonymous", Tenant: DefaultTenant, Scopes: []string{Call, Metrics, Cache},
+		bands: [...]bool{true, true, true, true}, Band: llm.Normal,
 	}
 }
 
 // digest is the HMAC-SHA-256 of a secret.
 type digest [sha256.Size]byte
 
-// ring finds the grant of a secret. It holds no secret: only HMACs under a pepper
+// Ring finds the grant of a secret. It holds no secret: only HMACs under a pepper
 // that is drawn anew for each process. A look-up by such a digest tells an
 // attacker who measures time nothing, because without the pepper the digest of
 // a guess cannot be steered. It never changes and is safe for concurrent use.
-type ring struct {
-	grants  map[digest]*grant
+type Ring struct {
+	grants  map[digest]*Grant
 	hashers sync.Pool // of *hasher
 }
 
@@ -124,11 +149,11 @@ type hasher struct {
 	sum digest
 }
 
-// newRing checks keys and makes their ring. The error lists every fault.
-func newRing(keys []Key) (*ring, error) {
+// NewRing checks keys and makes their ring. The error lists every fault.
+func NewRing(keys []Key) (*Ring, error) {
 	pepper := make([]byte, sha256.BlockSize)
 	_, _ = rand.Read(pepper) // never fails: the runtime stops the process instead
-	r := &ring{grants: make(map[digest]*grant, len(keys))}
+	r := &Ring{grants: make(map[digest]*Grant, len(keys))}
 	r.hashers.New = func() any {
 		return &hasher{mac: hmac.New(sha256.New, pepper), in: make([]byte, 0, maxSecret)}
 	}
@@ -145,7 +170,7 @@ func newRing(keys []Key) (*ring, error) {
 		names[k.Name] = true
 		d := r.digest(k.Secret.Reveal())
 		if other := r.grants[d]; other != nil {
-			fault("it has the same secret as key %q: secrets are unique", other.name)
+			fault("it has the same secret as key %q: secrets are unique", other.Name)
 		}
 		r.grants[d] = g
 	}
@@ -155,8 +180,8 @@ func newRing(keys []Key) (*ring, error) {
 var keyName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // grant checks k and turns it into what requests are checked against.
-func (k *Key) grant(fault func(format string, args ...any)) *grant {
-	g := &grant{name: k.Name, tenant: cmp.Or(k.Tenant, defaultTenant), scopes: slices.Clone(k.Scopes), expires: k.Expires}
+func (k *Key) grant(fault func(format string, args ...any)) *Grant {
+	g := &Grant{Name: k.Name, Tenant: cmp.Or(k.Tenant, DefaultTenant), Scopes: slices.Clone(k.Scopes), expires: k.Expires}
 	if !keyName.MatchString(k.Name) {
 		fault("a name has 1 to 64 of A-Z a-z 0-9 . _ -")
 	}
@@ -167,15 +192,15 @@ func (k *Key) grant(fault func(format string, args ...any)) *grant {
 	if len(secret) < minSecret || len(secret) > maxSecret {
 		fault("the secret has %d characters: give %d to %d, best 32 random bytes", len(secret), minSecret, maxSecret)
 	}
-	if !plainText(secret) || strings.TrimSpace(secret) != secret {
+	if !PlainText(secret) || strings.TrimSpace(secret) != secret {
 		fault("the secret has characters that a header cannot carry: use visible ASCII")
 	}
-	if len(g.scopes) == 0 {
-		g.scopes = []string{ScopeCall}
+	if len(g.Scopes) == 0 {
+		g.Scopes = []string{Call}
 	}
-	for _, s := range g.scopes {
+	for _, s := range g.Scopes {
 		if !slices.Contains(Scopes(), s) {
-			fault("unknown scope %.64q%s: one of %s", s, didYouMean(s, Scopes()), strings.Join(Scopes(), ", "))
+			fault("unknown scope %.64q%s: one of %s", s, near.DidYouMean(s, Scopes()), strings.Join(Scopes(), ", "))
 		}
 	}
 	g.grantBands(k.Bands, fault)
@@ -183,11 +208,11 @@ func (k *Key) grant(fault func(format string, args ...any)) *grant {
 }
 
 // grantBands sets the bands, and which of them a call gets that asks for none.
-func (g *grant) grantBands(bands []llm.Priority, fault func(format string, args ...any)) {
+func (g *Grant) grantBands(bands []llm.Priority, fault func(format string, args ...any)) {
 	if len(bands) == 0 {
 		bands = []llm.Priority{llm.Low, llm.Normal}
 	}
-	g.band = slices.Min(bands)
+	g.Band = slices.Min(bands)
 	for _, b := range bands {
 		if b < llm.Low || b > llm.Critical {
 			fault("unknown band %s: one of low, normal, high, critical", b)
@@ -195,13 +220,13 @@ func (g *grant) grantBands(bands []llm.Priority, fault func(format string, args 
 		}
 		g.bands[b.Index()] = true
 		if b <= llm.Normal {
-			g.band = max(g.band, b)
+			g.Band = max(g.Band, b)
 		}
 	}
 }
 
-// plainText says that s is ASCII that prints, spaces included.
-func plainText(s string) bool {
+// PlainText says that s is ASCII that prints, spaces included.
+func PlainText(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
 			return false
@@ -211,7 +236,7 @@ func plainText(s string) bool {
 }
 
 // digest is the HMAC of secret.
-func (r *ring) digest(secret string) digest {
+func (r *Ring) digest(secret string) digest {
 	h := r.hashers.Get().(*hasher)
 	h.mac.Reset()
 	h.in = append(h.in[:0], secret...)
@@ -222,8 +247,8 @@ func (r *ring) digest(secret string) digest {
 	return d
 }
 
-// find returns the grant behind the credentials in h.
-func (r *ring) find(h http.Header, now time.Time) (*grant, *llm.Error) {
+// Find returns the grant behind the credentials in h.
+func (r *Ring) Find(h http.Header, now time.Time) (*Grant, *llm.Error) {
 	secret, err := credentials(h)
 	if err != nil {
 		return nil, err

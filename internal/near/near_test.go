@@ -1,0 +1,23 @@
+package near_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/forebay-ai/forebay/internal/near"
+)
+
+func TestName(t *testing.T) {
+	known := []string{"cache", "calls", "max_entries", "x-forebay-cache", "/v1/models"}
+	for written, want := range map[string]string{
+		"cahce": "cache", "CACHE": "cache", "call": "calls", "maxEntries": "max_entries", "max-entrys": "max_entries",
+		"x-forebay-cach": "x-forebay-cache", "/v1/model": "/v1/models", "zebra": "", "": "", "ab": "", strings.Repeat("c", 65): "",
+	} {
+		if got := near.Name(written, known); got != want {
+			t.Errorf("%q is near %q, want %q", written, got, want)
+		}
+	}
+	if got := near.DidYouMean("cahce", known) + near.DidYouMean("zebra", known); got != " (did you mean cache?)" {
+		t.Errorf("%q", got)
+	}
+}
