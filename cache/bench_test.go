@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/forebay-ai/forebay/cache"
-	"github.com/forebay-ai/forebay/llm"
 )
 
 func BenchmarkKeyOf2KB(b *testing.B) {
@@ -62,6 +62,88 @@ func BenchmarkGetHit(b *testing.B) {
 	}
 }
 
+// benchDisk opens a cache over a store that costs next to nothing.
+func benchDisk(b *testing.B) *cache.Cache {
+	c := newDisk(b).open(b, func(cfg *cache.Config) { cfg.MaxEntries = -1 })
+	b.Cleanup(c.Kill)
+	return c
+}
+
+// BenchmarkFind measures look-ups with a persistent tier: what Find costs over the
+// memory's own get, and over the store's.
+func BenchmarkFind(b *testing.B) {
+	const entries = 4096
+	ctx := context.Background()
+	fill := func(b *testing.B) (*cache.Cache, []cache.Query) {
+		c := benchDisk(b)
+		queries := make([]cache.Query, entries)
+		for n := range queries {
+			c.Put(answer(n, strings.Repeat("x", 2048), 0), time.Now())
+			queries[n] = asking(n)
+		}
+		if err := c.Idle(ctx); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		return c, queries
+	}
+	find := func(b *testing.B, c *cache.Cache, q cache.Query, want cache.Outcome) {
+		if f := c.Find(ctx, q); f.Outcome != want {
+			b.Fatal(f.Outcome, f.Reason)
+		}
+	}
+	b.Run("memory-alone", func(b *testing.B) {
+		c, queries := fill(b)
+		for n := 0; b.Loop(); n++ {
+			c.InMemory(queries[n%entries].Key)
+		}
+	})
+	b.Run("memory", func(b *testing.B) {
+		c, queries := fill(b)
+		for n := 0; b.Loop(); n++ {
+			find(b, c, queries[n%entries], cache.Hit)
+		}
+	})
+	b.Run("memory-parallel", func(b *testing.B) {
+		c, queries := fill(b)
+		b.RunParallel(func(pb *testing.PB) {
+			for n := 0; pb.Next(); n++ {
+				find(b, c, queries[n%entries], cache.Hit)
+			}
+		})
+	})
+	b.Run("disk", func(b *testing.B) {
+		c, queries := fill(b)
+		for n := 0; b.Loop(); n++ {
+			c.EvictFromMemory(queries[n%entries].Key)
+			find(b, c, queries[n%entries], cache.Hit)
+		}
+	})
+	b.Run("miss", func(b *testing.B) {
+		c, _ := fill(b)
+		q := asking(entries)
+		for b.Loop() {
+			find(b, c, q, cache.Miss)
+		}
+	})
+}
+
+// BenchmarkPutDisk measures all that a put costs, the writer's part included.
+func BenchmarkPutDisk(b *testing.B) {
+	c := benchDisk(b)
+	e := answer(1, strings.Repeat("The quick brown fox. ", 100), 0)
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		e.Key = numberedKey(n)
+		c.Put(e, e.Stored)
+		if n%1000 == 0 {
+			if err := c.Idle(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
 // BenchmarkPut measures puts into a full cache: each one evicts another.
 func BenchmarkPut(b *testing.B) {
 	c := open(b, cache.Config{MemoryBytes: 16 << 20, MaxEntries: -1})
@@ -71,85 +153,5 @@ func BenchmarkPut(b *testing.B) {
 	for n := 0; b.Loop(); n++ {
 		e.Key = numberedKey(n)
 		c.Put(&e, now)
-	}
-}
-
-// BenchmarkFlightUncontended measures what a flight of one participant costs over
-// calling start directly, for a whole answer.
-func BenchmarkFlightUncontended(b *testing.B) {
-	answer := llm.Chunk{Raw: make([]byte, 2048)}
-	start := func(context.Context) (llm.Stream, error) { return &slice{chunks: []llm.Chunk{answer}}, nil }
-	read := func(b *testing.B, s llm.Stream, err error) {
-		for err == nil {
-			_, err = s.Next()
-		}
-		s.Close()
-	}
-	ctx, cancel := context.WithCancel(b.Context())
-	defer cancel()
-	b.Run("direct", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			s, err := start(ctx)
-			read(b, s, err)
-		}
-	})
-	b.Run("flight", func(b *testing.B) {
-		f := cache.NewFlights(cache.FlightsConfig{})
-		b.ReportAllocs()
-		for n := 0; b.Loop(); n++ {
-			s, err := f.Do(ctx, numberedKey(n), llm.Normal, start)
-			read(b, s, err)
-		}
-	})
-	b.Run("flight-parallel", func(b *testing.B) {
-		f := cache.NewFlights(cache.FlightsConfig{})
-		b.ReportAllocs()
-		b.SetParallelism(32)
-		b.RunParallel(func(pb *testing.PB) {
-			k := numberedKey(int(time.Now().UnixNano()))
-			for n := uint64(0); pb.Next(); n++ {
-				binary.BigEndian.PutUint64(k[16:], n)
-				s, err := f.Do(ctx, k, llm.Normal, start)
-				read(b, s, err)
-			}
-		})
-	})
-}
-
-// BenchmarkFanOut measures one chunk to 1,000 participants.
-func BenchmarkFanOut(b *testing.B) {
-	const readers = 1000
-	next := make(chan llm.Chunk)
-	defer close(next)
-	f := cache.NewFlights(cache.FlightsConfig{MaxBuffer: 1 << 40, ReadAhead: 1 << 40})
-	ctx, cancel := context.WithCancel(b.Context())
-	defer cancel()
-	done := make(chan struct{}, readers)
-	go func() { next <- llm.Chunk{Raw: []byte("x")} }()
-	for range readers {
-		s, err := f.Do(ctx, cache.Key{}, llm.Normal, func(ctx context.Context) (llm.Stream, error) {
-			return &piped{ctx: ctx, next: next}, nil
-		})
-		if err != nil {
-			b.Fatal(err)
-		}
-		s.Next()
-		go func() {
-			for {
-				if _, err := s.Next(); err != nil {
-					return
-				}
-				done <- struct{}{}
-			}
-		}()
-	}
-	c := llm.Chunk{Raw: make([]byte, 100)}
-	b.ReportAllocs()
-	for b.Loop() {
-		next <- c
-		for range readers {
-			<-done
-		}
 	}
 }

@@ -1,110 +1,66 @@
 package cache
 
 import (
+	"context"
+	"hash/maphash"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
 )
 
-// Outcome is what a look-up found.
-type Outcome uint8
-
-// The outcomes.
-const (
-	Miss  Outcome = iota // nothing, or nothing that may be served
-	Hit                  // a fresh entry
-	Stale                // an entry that has expired and is still kept
-)
-
-// String is the outcome's name in lower case.
-func (o Outcome) String() string {
-	switch o {
-	case Hit:
-		return "hit"
-	case Stale:
-		return "stale"
-	}
-	return "miss"
-}
-
-// Cache keeps complete answers. All methods may be used concurrently.
+// Cache keeps complete answers: in memory, and behind it in a store if there is one.
+// All methods may be used concurrently.
 type Cache struct {
 	memory *memory // nil where the cache is off
+	disk   *disk   // nil without a persistent tier
 	config Config  // with defaults filled in
 	closed atomic.Bool
 
-	hits, misses, stale, mismatches atomic.Int64
-	stores, tooLarge                atomic.Int64
+	generations *generations
+	tag         func(field byte, value string) uint64
+	refusals    refusals
+	seen        seen
+	census      census
+
+	mismatches, tooLarge, void atomic.Int64
 }
 
-// Stats counts what a Cache holds, and what happened since New.
-type Stats struct {
-	Entries int   // kept now, stale ones included
-	Bytes   int64 // memory that they take, bookkeeping included
-
-	Hits, Misses, Stale int64 // look-ups by outcome
-	Stores              int64 // entries stored, replacements included
-	Evictions           int64 // entries that had to make room for others
-	TooLarge            int64 // entries refused for their size
-	// Mismatches counts look-ups that found an entry of another key or tenant. They
-	// are among the misses. It stays zero unless something is badly wrong.
-	Mismatches int64
-}
-
-// New makes a Cache. The error lists every fault of cfg. Close frees what it holds.
+// New makes a Cache. The error lists every fault of cfg. Without a persistent tier it
+// starts nothing but the upkeep of the memory. With one it loads the journal, for a
+// second at most: where that takes longer or fails it goes on in the background, and until
+// then look-ups leave the store alone. Close ends and frees everything.
 func New(cfg Config) (*Cache, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	c := &Cache{config: cfg.withDefaults()}
+	c := &Cache{config: cfg.withDefaults(), generations: newGenerations()}
 	if cfg.Off {
 		return c, nil
 	}
 	var err error
-	c.memory, err = newMemory(c.config)
-	return c, err
-}
-
-// Get looks k up for tenant, the one that Owner gives. A Hit is fresh at now. A
-// Stale entry is returned too, for those who can use it: it is not an answer by
-// itself. An entry that was stored for another key or tenant counts as a Miss.
-func (c *Cache) Get(k Key, tenant string, now time.Time) (*Entry, Outcome) {
-	if c.memory == nil {
-		return nil, Miss
+	if c.memory, err = newMemory(c.config); err != nil {
+		return nil, err
 	}
-	e, ok := c.memory.get(k)
-	switch {
-	case !ok:
-		c.misses.Add(1)
-		return nil, Miss
-	case e.Key != k || e.Tenant != tenant:
-		c.mismatches.Add(1)
-		c.misses.Add(1)
-		return nil, Miss
-	case !now.Before(e.Expires):
-		c.stale.Add(1)
-		return e, Stale
+	seed := maphash.MakeSeed()
+	c.tag = func(field byte, value string) uint64 {
+		return maphash.Comparable(seed, struct {
+			field byte
+			value string
+		}{field, value})
 	}
-	c.hits.Add(1)
-	return e, Hit
-}
-
-// Peek is Get for a second look: it returns fresh entries only and counts nothing.
-func (c *Cache) Peek(k Key, tenant string, now time.Time) *Entry {
-	if c.memory == nil {
-		return nil
+	if p := c.config.Persistent; p != nil {
+		c.tag = p.Keys.Tag // the store's records have these
+		c.disk = newDisk(c, p)
+		c.disk.start()
 	}
-	e, ok := c.memory.get(k)
-	if !ok || e.Key != k || e.Tenant != tenant || !now.Before(e.Expires) {
-		return nil
-	}
-	return e
+	return c, nil
 }
 
 // Put stores a copy of e under e.Key, in place of what was there, and reports
 // whether it did: not where the cache is off or closed, the body larger than
-// Config.MaxEntryBytes, or e expired at now. The caller must not change e.Body
-// afterwards.
+// Config.MaxEntryBytes, e expired at now, or invalidated since it was asked for. It
+// never waits for the store: that is written to later. The caller must not change
+// e.Body afterwards.
 func (c *Cache) Put(e *Entry, now time.Time) bool {
 	if c.memory == nil || c.closed.Load() || !now.Before(e.Expires) {
 		return false
@@ -113,13 +69,26 @@ func (c *Cache) Put(e *Entry, now time.Time) bool {
 		c.tooLarge.Add(1)
 		return false
 	}
-	s := e.sealed(now, c.config.StaleFor)
+	s := c.sealed(e, now)
 	if !c.memory.fits(s) {
 		c.tooLarge.Add(1)
 		return false
 	}
+	if !c.generations.admits(s.Since, s.Key, &s.tags) {
+		c.void.Add(1)
+		return false
+	}
+	c.refusals.drop(s.Key)
+	if c.disk != nil {
+		c.disk.add(s)
+	}
 	c.memory.put(s)
-	c.stores.Add(1)
+	c.seen.stored(s, false)
+	if !c.settle(s) {
+		c.void.Add(1)
+		return false
+	}
+	c.census.of(s.Labels.Operation).stores.Add(1)
 	return true
 }
 
@@ -127,10 +96,19 @@ func (c *Cache) Put(e *Entry, now time.Time) bool {
 // nobody collects it in vain.
 func (c *Cache) TooLarge(n int) bool { return c.memory == nil || int64(n) > c.config.MaxEntryBytes }
 
-// Delete removes the entry of k, if there is one.
+// Delete removes the entry of k, if there is one, and has its record deleted. It does
+// not hold against an answer that is on its way, nor for certain against the end of
+// the process: Invalidate does.
 func (c *Cache) Delete(k Key) {
-	if c.memory != nil {
-		c.memory.delete(k)
+	if c.memory == nil {
+		return
+	}
+	c.memory.delete(k)
+	if c.disk != nil {
+		if e := c.disk.buffer.get(k); e != nil {
+			c.disk.buffer.remove(e)
+		}
+		c.disk.doom(k)
 	}
 }
 
@@ -145,25 +123,29 @@ func (c *Cache) Expiry(now time.Time, ttl time.Duration) time.Time {
 	return now.Add(ttl)
 }
 
-// Stats counts. The numbers are read one by one while the cache is in use, so they
-// may be a few calls apart.
-func (c *Cache) Stats() Stats {
-	s := Stats{
-		Hits: c.hits.Load(), Misses: c.misses.Load(), Stale: c.stale.Load(), Mismatches: c.mismatches.Load(),
-		Stores: c.stores.Load(), TooLarge: c.tooLarge.Load(),
+// tagsOf are the tags of labels. A field that is empty has none.
+func (c *Cache) tagsOf(l *Labels) (tags Tags) {
+	for f, value := range [Fields]string{
+		FieldTenant: l.Tenant, FieldOperation: l.Operation, FieldUser: l.User, FieldModel: l.Model, FieldNamespace: l.Namespace,
+	} {
+		if value != "" {
+			tags[f] = c.tag(byte(f), value)
+		}
 	}
-	if c.memory != nil {
-		s.Entries, s.Bytes, s.Evictions = c.memory.entries.EstimatedSize(), c.memory.bytes.Load(), c.memory.evictions.Load()
-	}
-	return s
+	return tags
 }
 
-// Close drops all entries and ends the store's clean-up goroutine before it
-// returns. Later look-ups miss, later Puts store nothing. It may be called more
-// than once.
-func (c *Cache) Close() {
+// Close writes what waits to be written, until ctx ends, ends what New started and
+// drops all entries. Later look-ups miss, later Puts store nothing. The error says how
+// many entries were not written. It may be called more than once.
+func (c *Cache) Close(ctx context.Context) error {
 	if c.memory == nil || c.closed.Swap(true) {
-		return
+		return nil
+	}
+	var err error
+	if c.disk != nil {
+		err = c.disk.close(ctx)
 	}
 	c.memory.close()
+	return err
 }

@@ -3,8 +3,11 @@ package cache
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"time"
+
+	"github.com/forebay-ai/forebay/envelope"
 )
 
 // The defaults, and the bounds of what Validate accepts.
@@ -12,8 +15,12 @@ const (
 	defaultMemoryBytes   = 256 << 20
 	defaultMaxEntries    = 10_000 // MAX_CACHE_SIZE in the specification
 	defaultMaxEntryBytes = 4 << 20
+	defaultTenantFloor   = 0.5
 	defaultStaleFor      = 24 * time.Hour
 	defaultJitter        = 0.1
+	defaultTimeout       = 5 * time.Millisecond
+	defaultBuffer        = 16 << 20
+	defaultReaders       = 4
 
 	// Below 64 KiB the bookkeeping of the store outweighs what it stores.
 	minMemoryBytes = 64 << 10
@@ -24,7 +31,7 @@ const (
 	maxTTL      = 100 * 365 * 24 * time.Hour
 )
 
-// Config is the memory tier's. The zero value means the defaults.
+// Config is a Cache's. The zero value means the defaults, and no persistent tier.
 type Config struct {
 	// Off keeps nothing: every look-up misses and nothing is stored.
 	Off bool
@@ -39,6 +46,12 @@ type Config struct {
 	// and at most MemoryBytes. Zero means 4 MiB, or an eighth of MemoryBytes where
 	// that is less.
 	MaxEntryBytes int64
+	// TenantFloor is the share of MemoryBytes that is divided equally among the tenants
+	// that have entries: what a tenant keeps within its part, its floor, never makes
+	// room for entries of others. What a tenant leaves of its floor is used by all. A
+	// floor below the size of an entry keeps nothing. At most 0.9; negative means none.
+	// Zero means 0.5.
+	TenantFloor float64
 	// StaleFor is how long an entry is kept after it expired, so that it can serve
 	// as a stale answer. At most ten years; negative means not at all. Zero means 24 h.
 	StaleFor time.Duration
@@ -46,6 +59,56 @@ type Config struct {
 	// stored together do not expire together. At most 0.5; negative means none.
 	// Zero means 0.1.
 	Jitter float64
+	// Persistent is the tier behind the memory. Nil means that there is none.
+	Persistent *Persistent
+	// Logger gets alarms: damaged entries, and a store that fails. At most one of
+	// either kind a second, and never a word of what is cached. Nil means none.
+	Logger *slog.Logger
+}
+
+// Persistent is the configuration of the persistent tier. Store, Journal and Keys
+// are needed; they are not closed by the Cache.
+type Persistent struct {
+	Store   Store
+	Journal Journal
+	Keys    *envelope.Keyring
+	// Timeout is how long a look-up waits for the store at the most. Zero means 5 ms.
+	Timeout time.Duration
+	// Buffer bounds the memory of the entries that wait to be written, in bytes. An
+	// entry that finds no room is not written. Zero means 16 MiB.
+	Buffer int64
+	// Readers is how many look-ups read from the store at once, 1 to 256. Zero means 4.
+	Readers int
+}
+
+// faults reports what is wrong with p; its defaults need not be filled in.
+func (p *Persistent) faults(fault func(format string, args ...any)) {
+	if p.Store == nil || p.Journal == nil || p.Keys == nil {
+		fault("Persistent needs a Store, a Journal and Keys")
+	}
+	if p.Timeout < 0 {
+		fault("Persistent.Timeout is %v: give a positive duration, or 0 for %v", p.Timeout, defaultTimeout)
+	}
+	if p.Buffer < 0 {
+		fault("Persistent.Buffer is %d: give a number of bytes, or 0 for 16 MiB", p.Buffer)
+	}
+	if p.Readers < 0 || p.Readers > 256 {
+		fault("Persistent.Readers is %d: give 1 to 256, or 0 for %d", p.Readers, defaultReaders)
+	}
+}
+
+func (p *Persistent) withDefaults() *Persistent {
+	d := *p
+	if d.Timeout == 0 {
+		d.Timeout = defaultTimeout
+	}
+	if d.Buffer == 0 {
+		d.Buffer = defaultBuffer
+	}
+	if d.Readers == 0 {
+		d.Readers = defaultReaders
+	}
+	return &d
 }
 
 // Validate reports every fault of c at once; nil where New will take it.
@@ -68,11 +131,17 @@ func (c Config) Validate() error {
 	case d.MaxEntryBytes > d.MemoryBytes && d.MemoryBytes >= minMemoryBytes:
 		fault("MaxEntryBytes is %d: more than MemoryBytes (%d)", c.MaxEntryBytes, d.MemoryBytes)
 	}
+	if c.TenantFloor > 0.9 || math.IsNaN(c.TenantFloor) {
+		fault("TenantFloor is %v: give at most 0.9, a negative number for none, or 0 for %v", c.TenantFloor, defaultTenantFloor)
+	}
 	if c.StaleFor > maxStaleFor {
 		fault("StaleFor is %v: give at most %v (ten years)", c.StaleFor, maxStaleFor)
 	}
 	if c.Jitter > 0.5 || math.IsNaN(c.Jitter) {
 		fault("Jitter is %v: give at most 0.5, a negative number for none, or 0 for %v", c.Jitter, defaultJitter)
+	}
+	if c.Persistent != nil {
+		c.Persistent.faults(fault)
 	}
 	return errors.Join(faults...)
 }
@@ -89,6 +158,12 @@ func (c Config) withDefaults() Config {
 		c.MaxEntryBytes = min(defaultMaxEntryBytes, c.MemoryBytes/8)
 	}
 	switch {
+	case c.TenantFloor == 0:
+		c.TenantFloor = defaultTenantFloor
+	case c.TenantFloor < 0:
+		c.TenantFloor = 0
+	}
+	switch {
 	case c.StaleFor == 0:
 		c.StaleFor = defaultStaleFor
 	case c.StaleFor < 0:
@@ -99,6 +174,12 @@ func (c Config) withDefaults() Config {
 		c.Jitter = defaultJitter
 	case c.Jitter < 0:
 		c.Jitter = 0
+	}
+	if c.Persistent != nil {
+		c.Persistent = c.Persistent.withDefaults()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
 }

@@ -2,58 +2,52 @@ package cache_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/forebay-ai/forebay/cache"
-	"github.com/forebay-ai/forebay/llm"
 )
 
-// The whole way of a call: look up, share a miss, store the complete answer.
+// The way of a call: look up, make the call, store the complete answer.
 func Example() {
 	answers, err := cache.New(cache.Config{})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer answers.Close()
-	flights := cache.NewFlights(cache.FlightsConfig{})
+	defer answers.Close(context.Background())
 	ctx, scope := context.Background(), cache.DefaultScope()
 
 	ask := func(user, canonical string) {
 		id := cache.Identity{Dialect: "openai", Endpoint: "chat", Model: "gpt-4o-mini", Tenant: "acme", User: user}
-		key, owner := cache.KeyOf(id, scope, []byte(canonical)), cache.Owner(scope, id.Tenant)
-		if e, outcome := answers.Get(key, owner, time.Now()); outcome == cache.Hit {
-			fmt.Printf("%s: %s (cached)\n", user, e.Body)
-			return
-		}
-		share, err := flights.Do(ctx, key, llm.Normal, func(context.Context) (llm.Stream, error) {
-			if e, outcome := answers.Get(key, owner, time.Now()); outcome == cache.Hit {
-				return &slice{chunks: []llm.Chunk{{Raw: e.Body}}}, nil // stored a moment ago
-			}
-			now := time.Now()
-			answer := &cache.Entry{
-				Key: key, Tenant: owner, Body: []byte("Hello, " + user), Stored: now, Expires: answers.Expiry(now, time.Hour),
-			}
-			return &storing{cache: answers, entry: answer, now: now}, nil // stores it before io.EOF
+		key, digest := cache.KeyAndDigest(id, scope, []byte(canonical))
+		labels := cache.Labels{Tenant: id.Tenant, User: id.User, Model: id.Model}
+		since := answers.Generation() // before anything is asked for
+		found := answers.Find(ctx, cache.Query{
+			Key: key, Digest: digest, Tenant: id.Tenant, User: id.User, Labels: labels, Now: time.Now(),
 		})
-		if err != nil {
-			fmt.Println(err)
+		if found.Outcome == cache.Hit {
+			fmt.Printf("%s: %s (cached)\n", user, found.Entry.Body)
 			return
 		}
-		res, err := llm.Collect(share)
-		fmt.Printf("%s: %s (%v)\n", user, res.Body, err)
+		now := time.Now()
+		answers.Put(&cache.Entry{
+			Key: key, Digest: digest, Tenant: id.Tenant, User: id.User, Labels: labels, Since: since,
+			Body: []byte("Hello, " + user), Stored: now, Expires: answers.Expiry(now, time.Hour),
+		}, now)
+		fmt.Printf("%s: Hello, %s (%s)\n", user, user, found.Reason)
 	}
 	ask("ada", `{"messages":["hi"]}`)
 	ask("ada", `{"messages":["hi"]}`)
 	ask("bob", `{"messages":["hi"]}`)
-	fmt.Println(flights.Close(ctx))
+	_, err = answers.Invalidate(ctx, cache.Scope{Tenant: "acme", User: "ada"})
+	ask("ada", `{"messages":["hi"]}`)
+	fmt.Println(err)
 	// Output:
-	// ada: Hello, ada (<nil>)
+	// ada: Hello, ada (never_seen)
 	// ada: Hello, ada (cached)
-	// bob: Hello, bob (<nil>)
+	// bob: Hello, bob (scope)
+	// ada: Hello, ada (invalidated)
 	// <nil>
 }
 
@@ -69,28 +63,4 @@ func ExampleKeyOf() {
 	// Output:
 	// false
 	// true
-}
-
-func ExampleFlights_Do() {
-	flights := cache.NewFlights(cache.FlightsConfig{})
-	s, err := flights.Do(context.Background(), cache.Key{}, llm.Normal, func(context.Context) (llm.Stream, error) {
-		return &slice{chunks: []llm.Chunk{text("Hello, "), text("world")}}, nil
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer s.Close()
-	for {
-		c, err := s.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		fmt.Printf("%s", c.Raw)
-	}
-	// Output: Hello, world
 }

@@ -41,6 +41,17 @@ const keyVersion = "forebay cache key 1\n"
 // its length, and their number and order are fixed. KeyOf keeps no reference to its
 // arguments, and does not allocate unless the names exceed some 450 bytes together.
 func KeyOf(id Identity, scope []Dimension, canonical []byte) Key {
+	k, _ := KeyAndDigest(id, scope, canonical)
+	return k
+}
+
+// KeyAndDigest is KeyOf, and beside the key the beginning of the hash of all that is
+// asked, whoever asks: requests that differ in tenant, user and persona alone have
+// the same digest. It is for statistics; entries are found by their whole key.
+//
+// The request is hashed first and the scope with that hash after it, so that both
+// come of one pass over the canonical form.
+func KeyAndDigest(id Identity, scope []Dimension, canonical []byte) (k Key, digest uint64) {
 	var space [512]byte // room for names of the usual length, on the stack
 	b := append(space[:0], keyVersion...)
 	for _, field := range [...]string{
@@ -48,18 +59,19 @@ func KeyOf(id Identity, scope []Dimension, canonical []byte) Key {
 	} {
 		b = appendField(b, field, true)
 	}
+	b = binary.AppendUvarint(b, uint64(len(canonical)))
+	h := sha256.New()
+	h.Write(b) // a hash never fails to write
+	h.Write(canonical)
+	asked := h.Sum(k[:0])
+	digest = binary.BigEndian.Uint64(asked)
+
+	b = append(append(space[:0], keyVersion...), asked...)
 	users, personas := separates(scope)
 	b = appendField(b, id.Tenant, !sharesAll(scope))
 	b = appendField(b, id.User, users)
 	b = appendField(b, id.Persona, personas)
-	b = binary.AppendUvarint(b, uint64(len(canonical)))
-
-	h := sha256.New()
-	h.Write(b) // a hash never fails to write
-	h.Write(canonical)
-	var k Key
-	h.Sum(k[:0])
-	return k
+	return sha256.Sum256(b), digest
 }
 
 // appendField appends one field of an identity: a mark of presence, then length and

@@ -60,6 +60,15 @@ func Owner(scope []Dimension, tenant string) string {
 	return tenant
 }
 
+// OwnerUser is the user that entries of a scope belong to, for Entry.User: user
+// itself where the scope separates users, or the empty name.
+func OwnerUser(scope []Dimension, user string) string {
+	if users, _ := separates(scope); !users {
+		return ""
+	}
+	return user
+}
+
 // sharesAll reports whether a scope separates nobody. Shared beside other
 // dimensions is a fault that CheckScope reports; here the others win, because
 // separating too much costs a miss and separating too little a leak.

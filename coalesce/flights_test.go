@@ -1,4 +1,4 @@
-package cache_test
+package coalesce_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/coalesce"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -41,7 +42,7 @@ func (c *counted) Close() error {
 }
 
 // landed checks that nothing is left behind.
-func landed(t *testing.T, f *cache.Flights, u *upstream, failed int64) {
+func landed(t *testing.T, f *coalesce.Flights, u *upstream, failed int64) {
 	t.Helper()
 	synctest.Wait()
 	if running, joinable := f.Running(); running != 0 || joinable != 0 {
@@ -97,12 +98,12 @@ func TestFlightsShareOneCall(t *testing.T) {
 					<-gate
 					return paced(ctx, pieces), nil
 				}}
-				f := cache.NewFlights(cache.FlightsConfig{})
+				f := coalesce.New(coalesce.Config{})
 				var leaders, right atomic.Int64
 				var wg sync.WaitGroup
 				for range callers {
 					wg.Go(func() {
-						s, err := f.Do(t.Context(), cache.Key{}, llm.Normal, u.start)
+						s, err := f.Do(t.Context(), coalesce.Key{}, llm.Normal, u.start)
 						if err != nil {
 							t.Error(err)
 							return
@@ -133,9 +134,10 @@ func TestFlightsShareOneCall(t *testing.T) {
 func TestFlightsWithCacheNeverCallTwice(t *testing.T) {
 	rounds := 30
 	for round := range rounds {
-		c := open(t, cache.Config{})
-		f := cache.NewFlights(cache.FlightsConfig{})
-		k, now := numberedKey(round), time.Now()
+		c := openCache(t)
+		f := coalesce.New(coalesce.Config{})
+		name, now := numberedKey(round), time.Now()
+		k := cache.Key(name)
 		var calls atomic.Int64
 		start := func(context.Context) (llm.Stream, error) {
 			if e, outcome := c.Get(k, "acme", now); outcome == cache.Hit {
@@ -151,7 +153,7 @@ func TestFlightsWithCacheNeverCallTwice(t *testing.T) {
 				if _, outcome := c.Get(k, "acme", now); outcome == cache.Hit {
 					return
 				}
-				s, err := f.Do(t.Context(), k, llm.Normal, start)
+				s, err := f.Do(t.Context(), name, llm.Normal, start)
 				if err != nil {
 					t.Error(err)
 					return
@@ -201,13 +203,13 @@ type asked struct {
 }
 
 // ask calls Do and reads to the end, after a while.
-func ask(ctx context.Context, f *cache.Flights, p llm.Priority, u *upstream, after time.Duration) <-chan asked {
+func ask(ctx context.Context, f *coalesce.Flights, p llm.Priority, u *upstream, after time.Duration) <-chan asked {
 	out := make(chan asked, 1)
 	begin := time.Now()
 	go func() {
 		time.Sleep(after)
 		var a asked
-		s, err := f.Do(ctx, cache.Key{}, p, u.start)
+		s, err := f.Do(ctx, coalesce.Key{}, p, u.start)
 		if a.err = err; err == nil {
 			a.leader = s.Leader()
 			a.got, a.err = readAll(s)
@@ -223,7 +225,7 @@ func TestFlightsJoinLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pieces, whole := parts(10)
 		u := &upstream{serve: func(ctx context.Context, _ int64) (llm.Stream, error) { return paced(ctx, pieces), nil }}
-		f := cache.NewFlights(cache.FlightsConfig{})
+		f := coalesce.New(coalesce.Config{})
 		first := ask(t.Context(), f, llm.Normal, u, 0)
 		late := ask(t.Context(), f, llm.Normal, u, 9500*time.Millisecond)
 		after := ask(t.Context(), f, llm.Normal, u, 11*time.Second)

@@ -1,4 +1,4 @@
-package cache_test
+package coalesce_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/coalesce"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -31,7 +31,7 @@ func TestFlightsLeaderCancelled(t *testing.T) {
 						return nil, llm.AsError(ctx.Err())
 					}
 				}}
-				f := cache.NewFlights(cache.FlightsConfig{})
+				f := coalesce.New(coalesce.Config{})
 				ctx, cancel := context.WithCancel(t.Context())
 				leader := ask(ctx, f, llm.Normal, u, 0)
 				time.Sleep(time.Millisecond)
@@ -61,7 +61,7 @@ func TestFlightsFollowerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pieces, whole := parts(5)
 		u := &upstream{serve: func(ctx context.Context, _ int64) (llm.Stream, error) { return paced(ctx, pieces), nil }}
-		f := cache.NewFlights(cache.FlightsConfig{})
+		f := coalesce.New(coalesce.Config{})
 		leader := ask(t.Context(), f, llm.Normal, u, 0)
 		brief, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
 		defer cancel()
@@ -91,7 +91,7 @@ func TestFlightsAllLeave(t *testing.T) {
 			next <- text("first")
 			return &piped{ctx: ctx, next: next}, nil
 		}}
-		f := cache.NewFlights(cache.FlightsConfig{})
+		f := coalesce.New(coalesce.Config{})
 		var all []<-chan asked
 		for i := range 10 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i+1)*time.Second)
@@ -121,7 +121,7 @@ func TestFlightsGivenUpTakesNobody(t *testing.T) {
 			time.Sleep(time.Minute) // does not listen to ctx
 			return &slice{chunks: []llm.Chunk{text("answer")}, end: llm.AsError(ctx.Err())}, nil
 		}}
-		f := cache.NewFlights(cache.FlightsConfig{})
+		f := coalesce.New(coalesce.Config{})
 		brief, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		first := ask(brief, f, llm.Normal, u, 0)
@@ -142,8 +142,8 @@ func TestShareClose(t *testing.T) {
 		next := make(chan llm.Chunk, 1)
 		next <- text("first")
 		u := &upstream{serve: func(ctx context.Context, _ int64) (llm.Stream, error) { return &piped{ctx: ctx, next: next}, nil }}
-		f := cache.NewFlights(cache.FlightsConfig{})
-		s, err := f.Do(t.Context(), cache.Key{}, llm.Normal, u.start)
+		f := coalesce.New(coalesce.Config{})
+		s, err := f.Do(t.Context(), coalesce.Key{}, llm.Normal, u.start)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +168,7 @@ func TestFlightsClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pieces, whole := parts(5)
 		u := &upstream{serve: func(ctx context.Context, _ int64) (llm.Stream, error) { return paced(ctx, pieces), nil }}
-		f := cache.NewFlights(cache.FlightsConfig{})
+		f := coalesce.New(coalesce.Config{})
 		caller := ask(t.Context(), f, llm.Normal, u, 0)
 		time.Sleep(time.Second)
 		brief, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -1,4 +1,4 @@
-package cache_test
+package coalesce_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/coalesce"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -69,7 +69,7 @@ func drawPlan(t *rapid.T) plan {
 // world carries a plan out and notes what is wrong.
 type world struct {
 	plan    plan
-	flights *cache.Flights
+	flights *coalesce.Flights
 
 	mu     sync.Mutex
 	calls  []*modelCall
@@ -201,7 +201,7 @@ func (w *world) caller(i int, p callerPlan) {
 		defer time.AfterFunc(ms(p.leaves), cancel).Stop()
 	}
 	gone := func() bool { return p.leaves > 0 && time.Since(begin) >= ms(p.leaves) }
-	s, err := w.flights.Do(ctx, cache.Key{}, p.priority, func(ctx context.Context) (llm.Stream, error) { return w.start(ctx, p.priority) })
+	s, err := w.flights.Do(ctx, coalesce.Key{}, p.priority, func(ctx context.Context) (llm.Stream, error) { return w.start(ctx, p.priority) })
 	if err != nil {
 		w.check(p, gone(), nil, "", err)
 		return
@@ -224,7 +224,7 @@ func (w *world) caller(i int, p callerPlan) {
 }
 
 // check compares how a caller fared with what it may expect.
-func (w *world) check(p callerPlan, gone bool, s *cache.Share, got string, err error) {
+func (w *world) check(p callerPlan, gone bool, s *coalesce.Share, got string, err error) {
 	kind := llm.Kind("")
 	if err != io.EOF {
 		kind = llm.KindOf(err)
@@ -257,7 +257,7 @@ func (w *world) check(p callerPlan, gone bool, s *cache.Share, got string, err e
 // nothing is left behind.
 func TestFlightsModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		w := &world{plan: drawPlan(rt), flights: cache.NewFlights(cache.FlightsConfig{})}
+		w := &world{plan: drawPlan(rt), flights: coalesce.New(coalesce.Config{})}
 		synctest.Test(t, func(t *testing.T) {
 			var wg sync.WaitGroup
 			for i, p := range w.plan.callers {

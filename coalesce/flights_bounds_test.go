@@ -1,4 +1,4 @@
-package cache_test
+package coalesce_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/coalesce"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -41,11 +41,11 @@ const (
 )
 
 // begin starts a bounded flight over n chunks and gives its leader.
-func begin(t *testing.T, n int64) (*cache.Flights, *cache.Share, *endless) {
+func begin(t *testing.T, n int64) (*coalesce.Flights, *coalesce.Share, *endless) {
 	t.Helper()
-	f := cache.NewFlights(cache.FlightsConfig{MaxBuffer: maxBuffer, ReadAhead: readAhead})
+	f := coalesce.New(coalesce.Config{MaxBuffer: maxBuffer, ReadAhead: readAhead})
 	var src *endless
-	s, err := f.Do(t.Context(), cache.Key{}, llm.Normal, func(ctx context.Context) (llm.Stream, error) {
+	s, err := f.Do(t.Context(), coalesce.Key{}, llm.Normal, func(ctx context.Context) (llm.Stream, error) {
 		src = &endless{ctx: ctx, n: n}
 		return src, nil
 	})
@@ -56,9 +56,9 @@ func begin(t *testing.T, n int64) (*cache.Flights, *cache.Share, *endless) {
 }
 
 // join adds a participant to the flight; start must not be called.
-func join(t *testing.T, f *cache.Flights) *cache.Share {
+func join(t *testing.T, f *coalesce.Flights) *coalesce.Share {
 	t.Helper()
-	s, err := f.Do(t.Context(), cache.Key{}, llm.Normal, func(context.Context) (llm.Stream, error) {
+	s, err := f.Do(t.Context(), coalesce.Key{}, llm.Normal, func(context.Context) (llm.Stream, error) {
 		return nil, errors.New("a flight of its own")
 	})
 	if err != nil {
@@ -68,7 +68,7 @@ func join(t *testing.T, f *cache.Flights) *cache.Share {
 }
 
 // take reads n chunks.
-func take(t *testing.T, s *cache.Share, n int) {
+func take(t *testing.T, s *coalesce.Share, n int) {
 	t.Helper()
 	for i := range n {
 		if _, err := s.Next(); err != nil {
@@ -160,14 +160,14 @@ func TestFlightWaitsForTheOnlyOne(t *testing.T) {
 func TestFlightFastestLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		next := make(chan llm.Chunk, 100)
-		f := cache.NewFlights(cache.FlightsConfig{MaxBuffer: maxBuffer, ReadAhead: readAhead})
+		f := coalesce.New(coalesce.Config{MaxBuffer: maxBuffer, ReadAhead: readAhead})
 		send := func(n int) {
 			for range n {
 				next <- text(strings.Repeat("x", 1000))
 			}
 		}
 		send(45)
-		fast, err := f.Do(t.Context(), cache.Key{}, llm.Normal, func(ctx context.Context) (llm.Stream, error) {
+		fast, err := f.Do(t.Context(), coalesce.Key{}, llm.Normal, func(ctx context.Context) (llm.Stream, error) {
 			return &piped{ctx: ctx, next: next}, nil
 		})
 		if err != nil {
@@ -199,7 +199,7 @@ func TestFlightSpilledTakesNobody(t *testing.T) {
 		take(t, first, 20)
 		synctest.Wait()
 		started := false
-		s, err := f.Do(t.Context(), cache.Key{}, llm.Normal, func(ctx context.Context) (llm.Stream, error) {
+		s, err := f.Do(t.Context(), coalesce.Key{}, llm.Normal, func(ctx context.Context) (llm.Stream, error) {
 			started = true
 			return &endless{ctx: ctx, n: 10}, nil
 		})
@@ -233,7 +233,7 @@ func TestFlightStalledIsGivenUp(t *testing.T) {
 func TestFlightCutsOffACrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, fast, _ := begin(t, 500)
-		var behind []*cache.Share
+		var behind []*coalesce.Share
 		for range 1000 {
 			behind = append(behind, join(t, f))
 		}
@@ -255,22 +255,22 @@ func TestFlightCutsOffACrowd(t *testing.T) {
 }
 
 // Bounds of nothing and below are the defaults; reading ahead never exceeds the buffer.
-func TestFlightsConfig(t *testing.T) {
+func TestConfig(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, tt := range []struct {
-			cfg  cache.FlightsConfig
+			cfg  coalesce.Config
 			want int64 // chunks of 64 KiB read ahead
 		}{
-			{cache.FlightsConfig{}, 16},
-			{cache.FlightsConfig{MaxBuffer: -1, ReadAhead: -1}, 16},
-			{cache.FlightsConfig{MaxBuffer: 256 << 10, ReadAhead: 1 << 30}, 4},
+			{coalesce.Config{}, 16},
+			{coalesce.Config{MaxBuffer: -1, ReadAhead: -1}, 16},
+			{coalesce.Config{MaxBuffer: 256 << 10, ReadAhead: 1 << 30}, 4},
 		} {
-			f := cache.NewFlights(tt.cfg)
+			f := coalesce.New(tt.cfg)
 			next := make(chan llm.Chunk, 100)
 			for range 100 {
 				next <- text(strings.Repeat("x", 64<<10))
 			}
-			s, err := f.Do(t.Context(), cache.Key{}, llm.Normal, func(ctx context.Context) (llm.Stream, error) {
+			s, err := f.Do(t.Context(), coalesce.Key{}, llm.Normal, func(ctx context.Context) (llm.Stream, error) {
 				return &piped{ctx: ctx, next: next}, nil
 			})
 			if err != nil {

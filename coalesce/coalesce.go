@@ -1,4 +1,9 @@
-package cache
+// Package coalesce lets identical calls in progress share one upstream call: the first
+// makes it, and all of them read its answer as it arrives, from the first chunk.
+//
+// It knows nothing of what makes calls identical: that is the caller's key. It keeps
+// nothing once a call has ended.
+package coalesce
 
 import (
 	"context"
@@ -9,7 +14,7 @@ import (
 	"github.com/forebay-ai/forebay/llm"
 )
 
-// The defaults of FlightsConfig.
+// The defaults of Config.
 const (
 	defaultMaxBuffer = 8 << 20
 	defaultReadAhead = 1 << 20
@@ -19,9 +24,9 @@ const (
 // ended with its leader's own fault.
 const maxReruns = 3
 
-// FlightsConfig bounds the memory of shared calls. Values of zero and below mean
+// Config bounds the memory of shared calls. Values of zero and below mean
 // the defaults.
-type FlightsConfig struct {
+type Config struct {
 	// MaxBuffer is how many bytes of one answer are kept for those who join late
 	// or read slowly. An answer that outgrows it takes no new participants, and a
 	// participant that falls behind the fastest by more than this is cut off.
@@ -31,6 +36,9 @@ type FlightsConfig struct {
 	// participant has taken them; at most MaxBuffer. Default 1 MiB.
 	ReadAhead int64
 }
+
+// Key names a call. Calls with the same key are taken to be identical.
+type Key [32]byte
 
 // Flights lets identical calls in progress share one upstream call. The first
 // caller of a key leads: its start runs once, and everybody who asks for the same
@@ -48,8 +56,8 @@ type Flights struct {
 	idle    chan struct{} // closed when running falls to zero; nil while nobody waits
 }
 
-// NewFlights makes a Flights. It starts nothing.
-func NewFlights(cfg FlightsConfig) *Flights {
+// New makes a Flights. It starts nothing.
+func New(cfg Config) *Flights {
 	f := &Flights{maxBuffer: cfg.MaxBuffer, readAhead: cfg.ReadAhead, table: make(map[Key]*flight)}
 	if f.maxBuffer <= 0 {
 		f.maxBuffer = defaultMaxBuffer

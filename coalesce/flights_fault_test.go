@@ -1,4 +1,4 @@
-package cache_test
+package coalesce_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/coalesce"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -32,7 +32,7 @@ func (s *faulty) Next() (llm.Chunk, error) {
 }
 
 // crowd asks from a leader and six followers, and gives what each of them got.
-func crowd(t *testing.T, f *cache.Flights, u *upstream) (leader asked, followers []asked) {
+func crowd(t *testing.T, f *coalesce.Flights, u *upstream) (leader asked, followers []asked) {
 	first := ask(t.Context(), f, llm.Normal, u, 0)
 	var rest []<-chan asked
 	for range 6 {
@@ -83,7 +83,7 @@ func TestFlightsFail(t *testing.T) {
 					}
 					return &faulty{slice: slice{chunks: pieces}, fault: tt.fault}, nil
 				}}
-				f := cache.NewFlights(cache.FlightsConfig{})
+				f := coalesce.New(coalesce.Config{})
 				leader, followers := crowd(t, f, u)
 				for i, a := range append(followers, leader) {
 					want := tt.followers
@@ -117,16 +117,16 @@ func TestFlightsFail(t *testing.T) {
 // start runs on the leader's goroutine. One that ends it frees those who share.
 func TestFlightsStartEndsTheGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := cache.NewFlights(cache.FlightsConfig{})
+		f := coalesce.New(coalesce.Config{})
 		go func() {
-			_, _ = f.Do(t.Context(), cache.Key{}, llm.Normal, func(context.Context) (llm.Stream, error) {
+			_, _ = f.Do(t.Context(), coalesce.Key{}, llm.Normal, func(context.Context) (llm.Stream, error) {
 				time.Sleep(time.Second)
 				runtime.Goexit()
 				return nil, nil
 			})
 		}()
 		synctest.Wait()
-		_, err := f.Do(t.Context(), cache.Key{}, llm.Normal, func(context.Context) (llm.Stream, error) {
+		_, err := f.Do(t.Context(), coalesce.Key{}, llm.Normal, func(context.Context) (llm.Stream, error) {
 			t.Error("a second call")
 			return nil, nil
 		})
@@ -141,19 +141,19 @@ func TestFlightsStartEndsTheGoroutine(t *testing.T) {
 
 func TestFlightsMisbehavedStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := cache.NewFlights(cache.FlightsConfig{})
-		_, err := f.Do(t.Context(), cache.Key{}, llm.Normal, func(context.Context) (llm.Stream, error) { return nil, nil })
+		f := coalesce.New(coalesce.Config{})
+		_, err := f.Do(t.Context(), coalesce.Key{}, llm.Normal, func(context.Context) (llm.Stream, error) { return nil, nil })
 		if llm.KindOf(err) != llm.ForebayInternal {
 			t.Errorf("no stream and no error: %v", err)
 		}
-		s, err := f.Do(t.Context(), cache.Key{}, llm.Normal, func(context.Context) (llm.Stream, error) { return &badClose{}, nil })
+		s, err := f.Do(t.Context(), coalesce.Key{}, llm.Normal, func(context.Context) (llm.Stream, error) { return &badClose{}, nil })
 		if err == nil {
 			_, err = readAll(s)
 		}
 		if llm.KindOf(err) != llm.ForebayInternal {
 			t.Errorf("Close panics: %v", err)
 		}
-		s, err = f.Do(t.Context(), cache.Key{}, llm.Normal, func(context.Context) (llm.Stream, error) { return &slice{}, nil })
+		s, err = f.Do(t.Context(), coalesce.Key{}, llm.Normal, func(context.Context) (llm.Stream, error) { return &slice{}, nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +162,7 @@ func TestFlightsMisbehavedStart(t *testing.T) {
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := f.Do(gone, cache.Key{}, llm.Normal, nil); llm.KindOf(err) != llm.CallerCancelled {
+		if _, err := f.Do(gone, coalesce.Key{}, llm.Normal, nil); llm.KindOf(err) != llm.CallerCancelled {
 			t.Errorf("a caller that is gone: %v", err)
 		}
 	})
@@ -191,7 +191,7 @@ func TestFlightsLeaderFailsForItself(t *testing.T) {
 						}
 						return &faulty{fault: fault}, nil
 					}}
-					f := cache.NewFlights(cache.FlightsConfig{})
+					f := coalesce.New(coalesce.Config{})
 					leader, followers := crowd(t, f, u)
 					if llm.KindOf(leader.err) != kind {
 						t.Errorf("leader: %v", leader.err)
@@ -227,7 +227,7 @@ func TestFlightsUnluckyFollower(t *testing.T) {
 			}
 			return &slice{chunks: []llm.Chunk{text("answer")}}, nil
 		}}
-		f := cache.NewFlights(cache.FlightsConfig{})
+		f := coalesce.New(coalesce.Config{})
 		// Each of the hasty leads, for its priority, and is there when the one before fails.
 		for i := range 10 {
 			ask(t.Context(), f, llm.Normal+llm.Priority(i), u, time.Duration(i)*900*time.Millisecond)
@@ -248,7 +248,7 @@ func TestFlightsPriority(t *testing.T) {
 			time.Sleep(time.Minute) // waiting in a line
 			return &slice{chunks: []llm.Chunk{text(fmt.Sprint(n))}}, nil
 		}
-		f := cache.NewFlights(cache.FlightsConfig{})
+		f := coalesce.New(coalesce.Config{})
 		var all []<-chan asked
 		for i, p := range []llm.Priority{llm.Normal, llm.Low, llm.Normal, llm.High, llm.Normal, llm.High, llm.Critical, llm.Low} {
 			all = append(all, ask(t.Context(), f, p, u, time.Duration(i)*time.Second))
