@@ -1,0 +1,59 @@
+package sqlite
+
+import "fmt"
+
+const (
+	// trimRows is how many records go at once before the room is counted again,
+	// which costs 14 us.
+	trimRows = 64
+	// trimPages is how many pages beyond those that a batch took are freed with it at
+	// most. Under a bound that was lowered, the surplus goes by and by.
+	trimPages = 1024
+	// vacuumPages is how many pages are given back to the file system with a batch.
+	vacuumPages = 256
+
+	maxLogPages = 8000 // 64 MiB; fewer and larger copies into the file than SQLite's 1000 pages
+	minLogPages = 64
+)
+
+// logPages is how many pages the log takes before it is copied into the file: a
+// sixteenth of the bound, within limits.
+func logPages(bound int64) int64 {
+	if bound == 0 {
+		return maxLogPages
+	}
+	return min(max(bound/16, minLogPages), maxLogPages)
+}
+
+// trim makes room in a transaction that has put records: while the pages in use are
+// more than the bound, those records go that were written first.
+func (c *Cache) trim(w *conn) error {
+	if c.bound == 0 {
+		return nil
+	}
+	var total, free int64
+	if err := w.row(pagesInUse).Scan(&total, &free); err != nil {
+		return err
+	}
+	used := total - free
+	mostFreed := max(0, used-c.used) + trimPages
+	for start := used; used > c.bound && start-used < mostFreed; used = total - free {
+		n, err := w.exec(deleteOldest, trimRows)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			break
+		}
+		if err := w.row(pagesInUse).Scan(&total, &free); err != nil {
+			return err
+		}
+	}
+	c.used = used
+	// A little above the bound the free pages serve the next batch. Far above it, the
+	// bound was lowered or a batch was huge.
+	if surplus := total - c.bound - c.bound/32; surplus > 0 && free > 0 {
+		return w.run(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", min(surplus, vacuumPages)))
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	driver "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// ErrDamaged is in the chain of the errors that say that a database file is damaged.
+// The store stays open and answers what it still can; the next Open sets the file
+// aside and begins a new one.
+var ErrDamaged = errors.New("sqlite: the database is damaged")
+
+const (
+	suspectSuffix = ".suspect"
+	damagedSuffix = ".damaged-"
+	damagedKept   = 2 // files that are set aside are as large as the cache was
+)
+
+// codeOf is SQLite's extended result code in an error's chain, or zero.
+func codeOf(err error) int {
+	var e *driver.Error
+	if errors.As(err, &e) {
+		return e.Code()
+	}
+	return 0
+}
+
+// damaged reports whether an error says that the file is not what it was.
+func damaged(err error) bool {
+	switch code := codeOf(err); code & 0xff {
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT:
+		return true
+	default:
+		return code == sqlite3.SQLITE_IOERR_READ || code == sqlite3.SQLITE_IOERR_SHORT_READ
+	}
+}
+
+// suspect leaves a note that the file at path is damaged, for the next start.
+func suspect(path string) error {
+	return os.WriteFile(path+suspectSuffix, nil, 0o600)
+}
+
+// suspected reports whether there is such a note.
+func suspected(path string) bool {
+	_, err := os.Lstat(path + suspectSuffix)
+	return err == nil
+}
+
+// setAside renames a database that nobody has open, with its log, and returns its
+// new name. Of those that were set aside it keeps the newest two.
+//
+// It may be cut short at any point. The note goes last, so that the next start goes
+// on where this one ended; and the log goes before the database, since SQLite would
+// replay a log that it finds beside a new file.
+func setAside(path string, now time.Time) (string, error) {
+	if err := suspect(path); err != nil {
+		return "", err
+	}
+	aside := path + damagedSuffix + fmt.Sprint(now.Unix())
+	for at := now; exists(aside) || exists(aside+"-wal"); aside = path + damagedSuffix + fmt.Sprint(at.Unix()) {
+		at = at.Add(time.Second)
+	}
+	for _, suffix := range []string{"-wal", ""} {
+		if err := os.Rename(path+suffix, aside+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+	}
+	if err := remove(path + "-shm"); err != nil {
+		return "", err
+	}
+	if err := removeDamaged(path, damagedKept); err != nil {
+		return "", err
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return "", err
+	}
+	return aside, remove(path + suspectSuffix)
+}
+
+// removeDamaged removes what was set aside of the database at path, but for the
+// newest keep.
+func removeDamaged(path string, keep int) error {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	var names []string // ascending by time: the numbers have one length until the year 2286
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), filepath.Base(path)+damagedSuffix) {
+			names = append(names, strings.TrimSuffix(e.Name(), "-wal"))
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	for _, name := range names[:max(0, len(names)-keep)] {
+		old := filepath.Join(filepath.Dir(path), name)
+		if err := errors.Join(remove(old), remove(old+"-wal")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove removes a file that need not be there.
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

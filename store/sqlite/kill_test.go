@@ -1,0 +1,177 @@
+package sqlite_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/envelope"
+)
+
+const killedSize = 700 // bytes of a record's content
+
+// TestKill kills a process that writes, invalidates, saves and shreds keys, again and
+// again at random moments, and checks after each that all it acknowledged is there,
+// and that nothing is there that was not written.
+func TestKill(t *testing.T) {
+	if dir := os.Getenv("SQLITE_KILL_DIR"); dir != "" {
+		killed(t, dir)
+		return
+	}
+	rounds := 30
+	if long {
+		rounds = 1000
+	}
+	dir := t.TempDir()
+	said := newSaid()
+	for round := range rounds {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKill$")
+		cmd.Env = append(os.Environ(), "SQLITE_KILL_DIR="+dir, fmt.Sprintf("SQLITE_KILL_ROUND=%d", round))
+		out, err := cmd.StdoutPipe()
+		must(t, err)
+		must(t, cmd.Start())
+		timer := time.AfterFunc(time.Duration(20+rand.IntN(250))*time.Millisecond, func() { cmd.Process.Kill() })
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			said.hear(lines.Text())
+		}
+		cmd.Wait()
+		timer.Stop()
+		said.check(t, dir)
+		if t.Failed() {
+			t.Fatalf("in round %d", round)
+		}
+	}
+	t.Logf("%d rounds: %d batches, %d invalidations, %d keys, %d shredded, %d restarts in mid-life",
+		rounds, len(said.batches), said.last, len(said.keys), len(said.shredded), said.opened)
+	if said.last == 0 || len(said.batches) == 0 || len(said.keys) == 0 {
+		t.Error("the process was killed before it did anything: the test shows nothing")
+	}
+}
+
+// said is what the process acknowledged.
+type said struct {
+	batches  map[int]bool // by first record
+	last     uint64       // the greatest number of an invalidation
+	keys     map[uint64]bool
+	shredded map[uint64]bool
+	opened   int
+}
+
+func newSaid() *said {
+	return &said{batches: map[int]bool{}, keys: map[uint64]bool{}, shredded: map[uint64]bool{}}
+}
+
+func (s *said) hear(line string) {
+	var n int
+	switch {
+	case scan(line, "batch %d.", &n):
+		s.batches[n] = true
+	case scan(line, "invalidated %d.", &n):
+		s.last = max(s.last, uint64(n))
+	case scan(line, "key %d.", &n):
+		s.keys[uint64(n)] = true
+	case scan(line, "shredding %d.", &n):
+		delete(s.keys, uint64(n)) // may be gone or not
+	case scan(line, "shredded %d.", &n):
+		s.shredded[uint64(n)] = true
+	case strings.HasPrefix(line, "open"):
+		s.opened++
+	}
+}
+
+// scan reads a whole line: the last one may be cut.
+func scan(line, format string, n *int) bool {
+	_, err := fmt.Sscanf(line, format, n)
+	return err == nil && strings.HasSuffix(line, ".")
+}
+
+func (s *said) check(t *testing.T, dir string) {
+	t.Helper()
+	store, err := openIn(t, dir)
+	must(t, err)
+	defer store.Close()
+	c := store.Cache()
+	all, last, err := c.Invalidations(t.Context(), 0)
+	must(t, err)
+	if last < s.last || uint64(len(all)) != last {
+		t.Errorf("%d invalidations to number %d; the process said %d", len(all), last, s.last)
+	}
+	for id := range s.keys {
+		if got, err := c.Key(t.Context(), id); err != nil || string(got.Wrapped) != string(wrapped(id, id, 0).Wrapped) {
+			t.Errorf("key %d: %v", id, err)
+		}
+	}
+	for id := range s.shredded {
+		if _, err := c.Key(t.Context(), id); !errors.Is(err, envelope.ErrNoKey) {
+			t.Errorf("key %d, which was shredded: %v", id, err)
+		}
+	}
+	if len(s.shredded) > 0 {
+		var gone []envelope.WrappedKey
+		for id := range s.shredded {
+			gone = append(gone, wrapped(id, id, 0))
+		}
+		if n := traces(t, dir, gone); n > 0 {
+			t.Errorf("%d traces of keys that were shredded", n)
+		}
+	}
+	// Only a power cut may undo a batch.
+	for first := range s.batches {
+		for n := first; n < first+10; n++ {
+			if got, err := c.Get(t.Context(), keyOf(n)); err != nil || !same(got, n, killedSize) {
+				t.Errorf("record %d: %v", n, err)
+			}
+		}
+	}
+	size, err := c.Count(t.Context(), cache.Selection{})
+	must(t, err)
+	if size.Entries%10 != 0 || size.Bytes != size.Entries*killedSize {
+		t.Errorf("%+v: not whole batches", size)
+	}
+	if names := aside(t, dir); len(names) > 0 {
+		t.Errorf("the database was taken for damaged: %q", names)
+	}
+}
+
+// killed works until it is killed.
+func killed(t *testing.T, dir string) {
+	var round int
+	fmt.Sscan(os.Getenv("SQLITE_KILL_ROUND"), &round)
+	s, err := openIn(t, dir)
+	must(t, err)
+	c := s.Cache()
+	say := func(what string, n any) { fmt.Printf("%s %d.\n", what, n) }
+	fmt.Println("open")
+	go func() {
+		for i := 0; ; i++ {
+			first := (round*10_000 + i) * 10
+			must(t, c.Write(t.Context(), batch(first, first+10, killedSize)))
+			say("batch", first)
+		}
+	}()
+	go func() {
+		for {
+			inv, err := c.Invalidate(t.Context(), cache.Match{Mask: 1, Tags: cache.Tags{5}}, time.Now())
+			must(t, err)
+			say("invalidated", inv.Number)
+		}
+	}()
+	for i := uint64(1); ; i++ {
+		id := uint64(round)*10_000 + i
+		must(t, c.Save(t.Context(), wrapped(id, id, 0)))
+		say("key", id)
+		if i%3 == 0 {
+			say("shredding", id-1)
+			_, err := c.Shred(t.Context(), id-1, 0)
+			must(t, err)
+			say("shredded", id-1)
+		}
+	}
+}

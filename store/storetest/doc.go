@@ -1,0 +1,13 @@
+// Package storetest checks implementations of the contracts cache.Store,
+// cache.Journal and envelope.KeyStore.
+//
+// Cache, Journal and Keys are the conformance suites: each runs offline, opens the
+// implementation with a function that it is given, and reads like the contract, one
+// subtest a rule. Durable adds what holds for stores that last: all is found again
+// after a restart. CacheModel compares a store with a plain map under random operations;
+// the suite Cache includes it.
+//
+// Memory implements all three contracts in memory. It is for tests, here and
+// elsewhere: it can be told to fail, to block, and to change what it keeps. It is no
+// tier of the cache: it has no bound.
+package storetest
