@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/coalesce"
 	"github.com/forebay-ai/forebay/cost"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
@@ -25,6 +26,8 @@ type call struct {
 	cancel   context.CancelFunc // ends the call's context; nil before it has one
 
 	key       cache.Key
+	digest    uint64       // of what is asked, whoever asks
+	since     uint64       // the last invalidation before the look-up
 	cacheable bool         // key is set, and the cache may be used
 	stale     *cache.Entry // an expired entry under key; nil where there is none
 	fetched   *fetched     // the answer that this call made; nil where it made none
@@ -32,7 +35,8 @@ type call struct {
 	attempted atomic.Bool  // a target was called
 	meta      Meta
 
-	invoke invoker
+	function invoker // of Process; nil for calls to models
+	invoke   invoker
 }
 
 // invoker calls a target. It is the provider's Call but for functions.
@@ -52,11 +56,11 @@ func (c *Client) Stream(ctx context.Context, req *llm.Request) (*Stream, error) 
 }
 
 // run is one request's way. Each step is one policy; this is their order.
-func (c *Client) run(ctx context.Context, req *llm.Request, invoke invoker) (*Stream, error) {
+func (c *Client) run(ctx context.Context, req *llm.Request, function invoker) (*Stream, error) {
 	if err := c.begin(); err != nil {
 		return nil, c.refuse(req, err)
 	}
-	k, err := c.open(req, invoke)
+	k, err := c.open(req, function)
 	if err != nil {
 		return nil, k.fail(err)
 	}
@@ -66,21 +70,21 @@ func (c *Client) run(ctx context.Context, req *llm.Request, invoke invoker) (*St
 	if err := c.ledger.Reserve(ctx, k.req); err != nil {
 		return nil, k.fail(err)
 	}
-	if hit, err := k.lookUp(); hit != nil || err != nil {
+	if hit, err := k.lookUp(ctx); hit != nil || err != nil {
 		return k.deliverHit(hit, err)
 	}
 	ctx, k.cancel = context.WithDeadline(ctx, k.deadline)
 	src, err := k.coalesce(ctx) // joins an identical call, or runs fetch: queue, route, provider
 	if err != nil {
 		k.meta.Attempts, k.meta.Timing.Queue = effort(err)
-		return k.degrade(k.blame(err))
+		return k.degrade(ctx, k.blame(err))
 	}
 	return k.deliver(src), nil
 }
 
 // open fixes operation, model and deadline of a call.
-func (c *Client) open(req *llm.Request, invoke invoker) (*call, error) {
-	k := &call{client: c, req: req, invoke: invoke, start: req.Arrived}
+func (c *Client) open(req *llm.Request, function invoker) (*call, error) {
+	k := &call{client: c, req: req, function: function, invoke: function, start: req.Arrived}
 	if k.start.IsZero() {
 		k.start = time.Now()
 	}
@@ -99,7 +103,7 @@ func (c *Client) open(req *llm.Request, invoke invoker) (*call, error) {
 		timeout = req.Timeout
 	}
 	k.deadline = k.start.Add(timeout)
-	if invoke != nil {
+	if k.function != nil {
 		k.model = c.functions.model(k.op, c)
 		return k, nil
 	}
@@ -126,79 +130,6 @@ func (k *call) inspect(ctx context.Context) error {
 	return err
 }
 
-// lookUp asks the cache. It returns nil where the call has to be made.
-func (k *call) lookUp() (*cache.Entry, error) {
-	c, d := k.client, &k.req.Cache
-	if c.cache == nil || k.op.Cache.Off || (d.NoRead && d.NoWrite) {
-		return nil, k.mustBeCached(nil)
-	}
-	began := time.Now()
-	if err := k.makeKey(); err != nil {
-		return nil, err
-	}
-	k.cacheable = true
-	if d.NoRead {
-		return nil, nil
-	}
-	e, outcome := c.cache.Get(k.key, k.owner(), k.start)
-	k.meta.Timing.Cache = time.Since(began)
-	switch {
-	case outcome == cache.Hit && k.serves(e):
-		return e, nil
-	case outcome == cache.Miss, outcome == cache.Hit && !k.covers(e):
-		k.meta.Cache.Status = CacheMiss
-	default:
-		k.meta.Cache.Status, k.stale = CacheExpired, e
-	}
-	return nil, k.mustBeCached(e)
-}
-
-// owner is the tenant that the call's cached answers belong to; empty where the
-// operation shares them across tenants.
-func (k *call) owner() string { return cache.Owner(k.op.Cache.Scope, k.req.Tenant) }
-
-// serves says that a fresh entry is within the age that the caller accepts, and
-// has all that the caller asks for.
-func (k *call) serves(e *cache.Entry) bool {
-	return (k.req.Cache.MaxAge == 0 || k.start.Sub(e.Stored) <= k.req.Cache.MaxAge) && k.covers(e)
-}
-
-func (k *call) covers(e *cache.Entry) bool { return k.req.Dialect.Covers(k.req, e.Body, e.Stream) }
-
-// mustBeCached fails a call that may only be answered from the cache.
-func (k *call) mustBeCached(e *cache.Entry) error {
-	if !k.req.Cache.OnlyIfCached {
-		return nil
-	}
-	message := "no cached answer to this request"
-	if e != nil {
-		message = "the cached answer to this request is too old"
-	}
-	return &llm.Error{
-		Kind: llm.CallerNotCached, Message: message, Param: "Cache-Control",
-		Fix: "Send the request without only-if-cached.",
-	}
-}
-
-// makeKey fixes the cache key. It names the target that is preferred, so that an
-// answer of another model is never found under it.
-func (k *call) makeKey() error {
-	buf := k.client.scratch.Get().(*[]byte)
-	defer k.client.scratch.Put(buf)
-	canonical, err := k.req.Dialect.Canonical((*buf)[:0], k.req.Endpoint, k.req.Body)
-	if err != nil {
-		return llm.AsError(err)
-	}
-	*buf = canonical[:0]
-	t := k.model.targets[0]
-	k.key = cache.KeyOf(cache.Identity{
-		Dialect: k.req.Dialect.Name(), Endpoint: string(k.req.Endpoint), Operation: k.op.name,
-		Family: t.family, Model: t.modelFor(k.req), PromptVersion: k.op.PromptVersion,
-		Namespace: k.req.Cache.Namespace, Tenant: k.req.Tenant, User: k.req.User, Persona: k.req.Persona,
-	}, k.op.Cache.Scope, canonical)
-	return nil
-}
-
 // coalesce joins an identical call in progress or makes the call.
 func (k *call) coalesce(ctx context.Context) (llm.Stream, error) {
 	if !k.cacheable || k.req.Cache.NoRead {
@@ -206,7 +137,7 @@ func (k *call) coalesce(ctx context.Context) (llm.Stream, error) {
 	}
 	share, err := k.client.flights.Do(ctx, k.flightKey(), k.req.Priority, func(ctx context.Context) (llm.Stream, error) {
 		// The call that this one would have joined may have ended after the look-up.
-		if e := k.client.cache.Peek(k.key, k.owner(), k.start); e != nil && k.serves(e) {
+		if e := k.client.cache.Peek(k.query()); e != nil && k.serves(e) {
 			return k.recall(e)
 		}
 		return k.fetch(ctx)
@@ -220,20 +151,10 @@ func (k *call) coalesce(ctx context.Context) (llm.Stream, error) {
 	return share, nil
 }
 
-// flightKey separates streamed from whole calls: their answers have different
-// forms until they are stored.
-func (k *call) flightKey() cache.Key {
-	key := k.key
-	if k.req.Stream {
-		key[0] ^= 1
-	}
-	return key
-}
-
 // describe takes over from src how the answer came about.
 func (k *call) describe(src llm.Stream) {
 	k.meta.Timing.Total = time.Since(k.start)
-	if share, ok := src.(*cache.Share); ok {
+	if share, ok := src.(*coalesce.Share); ok {
 		src = share.Source()
 	}
 	switch s := src.(type) {

@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/coalesce"
 	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/queue"
+	"github.com/forebay-ai/forebay/similar"
 )
 
 // Client runs calls. Make it with New; all methods may be used concurrently.
@@ -26,17 +28,20 @@ type Client struct {
 	targets    []*target // every target once, in the order of their names
 	functions  *functionTargets
 
-	cache    *cache.Cache // nil where the cache is off
-	flights  *cache.Flights
-	degrader *degrade.Degrader
-	levels   *degrade.Tracker
-	monitor  *monitor.Monitor
-	unwatch  func() // stops the monitor from asking the client
-	ledger   Ledger
-	privacy  Privacy // nil where there is no inspection
-	retry    Retry
-	log      *slog.Logger
-	places   int // how many calls may wait for one target
+	cache     *cache.Cache // nil where the cache is off
+	flights   *coalesce.Flights
+	similar   *similar.Index // nil where no operation takes similar answers
+	refreshes refreshes
+	degrader  *degrade.Degrader
+	levels    *degrade.Tracker
+	monitor   *monitor.Monitor
+	unwatch   func() // stops the monitor from asking the client
+	ledger    Ledger
+	privacy   Privacy // nil where there is no inspection
+	auditor   Auditor // nil where changes are not recorded
+	retry     Retry
+	log       *slog.Logger
+	places    int // how many calls may wait for one target
 
 	scratch sync.Pool    // of *[]byte, for canonical forms that live until they are hashed
 	active  atomic.Int64 // calls between begin and end
@@ -55,6 +60,9 @@ type operation struct {
 	Operation
 	name  string
 	label string // for metrics: the name, or "default"
+
+	// How calls met the cache, as far as the cache itself does not see it.
+	coalesced, staleHits, bypassed atomic.Int64
 }
 
 // New checks cfg and builds a Client. It reports every fault of cfg at once and
@@ -67,10 +75,11 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		ledger:  cfg.Ledger,
 		privacy: cfg.Privacy,
+		auditor: cfg.Auditor,
 		retry:   cfg.Retry,
 		log:     cfg.Logger,
 		monitor: cfg.Monitor,
-		flights: cache.NewFlights(cache.FlightsConfig{}),
+		flights: coalesce.New(coalesce.Config{}),
 		idle:    make(chan struct{}, 1),
 		scratch: sync.Pool{New: func() any { return new([]byte) }},
 	}
@@ -84,10 +93,12 @@ func New(cfg Config) (*Client, error) {
 		}
 	}
 	c.resolve(cfg)
+	if c.takesSimilar() {
+		c.similar = similar.New(cfg.Similar)
+	}
 	if c.monitor == nil {
 		if c.monitor, err = monitor.New(c.labels(cfg)); err != nil {
-			c.closeCache()
-			return nil, err
+			return nil, errors.Join(err, c.closeCache(context.Background()))
 		}
 	}
 	c.watch()
@@ -133,14 +144,25 @@ func (c *Client) Close(ctx context.Context) error {
 		late = err // what is shared is part of what was counted above
 	}
 	c.unwatch()
-	c.closeCache() // calls that still run find it closed, and go on without it
-	return late
+	// Calls that still run find the cache closed, and go on without it.
+	return errors.Join(late, c.closeCache(ctx))
 }
 
-func (c *Client) closeCache() {
-	if c.cache != nil {
-		c.cache.Close()
+func (c *Client) closeCache(ctx context.Context) error {
+	if c.cache == nil {
+		return nil
 	}
+	return c.cache.Close(ctx)
+}
+
+// takesSimilar says that some operation takes answers to similar requests.
+func (c *Client) takesSimilar() bool {
+	for _, op := range c.operations {
+		if op.Cache.Similar != SimilarOff {
+			return true
+		}
+	}
+	return c.byDefault.Cache.Similar != SimilarOff
 }
 
 // begin counts a call in, or refuses it once the client is closing.

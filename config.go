@@ -13,6 +13,7 @@ import (
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/queue"
+	"github.com/forebay-ai/forebay/similar"
 )
 
 // Config is everything that a Client needs. Zero values mean the defaults that
@@ -31,6 +32,7 @@ type Config struct {
 	Defaults Operation
 
 	Cache   cache.Config
+	Similar similar.Config // of the index of similar requests, where an operation has one
 	Queue   queue.Config
 	Limits  limit.Config
 	Breaker breaker.Config
@@ -87,17 +89,6 @@ type Operation struct {
 	Prompt string
 	// PromptVersion is part of the cache key, so that a new prompt gets new answers.
 	PromptVersion string
-}
-
-// CachePolicy says whether and for whom an operation's answers are kept.
-type CachePolicy struct {
-	// Off keeps the operation out of the cache.
-	Off bool
-	// TTL is how long an answer is fresh. Zero means 24 h (CACHE_DEFAULT_TTL_HOURS).
-	TTL time.Duration
-	// Scope says who shares answers. Nil means tenant, user and persona. The
-	// tenant is always part of it unless the scope is cache.Shared alone.
-	Scope []cache.Dimension
 }
 
 // Retry bounds repeated attempts at one target. Waits between attempts grow

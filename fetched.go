@@ -235,35 +235,12 @@ func (f *fetched) store() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	k := f.call
-	if !f.keep || !storableFinish(f.answer.Finish, k.req.Endpoint) {
+	if !f.keep || !k.op.Cache.stores(f.answer.Finish, k.req.Endpoint) {
 		return
 	}
-	now := time.Now()
-	ttl := k.op.Cache.TTL
-	if k.req.Cache.TTL > 0 {
-		ttl = k.req.Cache.TTL
-	}
 	usage, _ := f.usageLocked()
-	f.stored = k.client.cache.Put(&cache.Entry{
-		Key: k.key, Tenant: k.owner(), Dialect: k.req.Dialect.Name(),
-		Body: f.answer.Body, Stream: k.req.Stream, Provider: f.target.providerName, Model: f.model,
+	f.stored = k.keep(&cache.Entry{
+		Body: f.answer.Body, Provider: f.target.providerName, Model: f.model,
 		Usage: usage, CostMicroUSD: f.target.price.MicroUSD(usage), Finish: f.answer.Finish,
-		Stored: now, Expires: k.client.cache.Expiry(now, ttl),
-	}, now)
-	if f.stored {
-		k.client.monitor.CacheStored(len(f.answer.Body))
-	}
-}
-
-// mayStore says that the caller and the operation let an answer be kept.
-func (k *call) mayStore() bool { return k.cacheable && !k.req.Cache.NoWrite }
-
-// storableFinish says that an answer with this end may be kept: it is all that the
-// model had to say, or as much as it was allowed to. Refusals and tool calls are
-// not kept: they depend on more than the request.
-func storableFinish(reason llm.FinishReason, endpoint llm.Endpoint) bool {
-	if endpoint != llm.Chat {
-		return true
-	}
-	return reason == llm.FinishStop || reason == llm.FinishLength
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/breaker"
+	"github.com/forebay-ai/forebay/cache"
 	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
@@ -60,8 +61,27 @@ func (c *Client) cacheSample() monitor.CacheSample {
 	if c.cache == nil {
 		return monitor.CacheSample{}
 	}
-	s := c.cache.Stats()
-	return monitor.CacheSample{Entries: s.Entries, Bytes: s.Bytes, Hits: s.Hits, Misses: s.Misses + s.Stale, Evictions: s.Evictions}
+	s := c.Cache().Stats()
+	sample := monitor.CacheSample{
+		Entries: s.Entries, Bytes: s.Bytes, Hits: s.Hits, Misses: s.Misses + s.Stale - s.StaleHits, Evictions: s.Evictions,
+		HitsOnDisk: s.DiskHits, StaleHits: s.StaleHits, Damaged: s.Disk.Damaged, Invalidations: int64(s.Generation),
+		MissReasons: map[string]int64{string(cache.ReasonExpired): max(s.Stale-s.StaleHits, 0)}, Saved: map[string]monitor.Saving{},
+	}
+	for reason, n := range s.MissedBy {
+		sample.MissReasons[string(reason)] += n
+	}
+	for name, o := range s.Operations {
+		if o.SavedTokens > 0 {
+			sample.Saved[name] = monitor.Saving{Tokens: o.SavedTokens, CostMicroUSD: o.SavedMicroUSD}
+		}
+	}
+	if d := &s.Disk; d.State != cache.StoreOff {
+		sample.Store = &monitor.StoreSample{
+			Up: d.State == cache.StoreUp, Pending: d.WaitingBytes, Written: d.Written, Dropped: d.Dropped,
+			BytesPacked: int64(d.Envelope.PackedOut), BytesUnpacked: int64(d.Envelope.PackedIn),
+		}
+	}
+	return sample
 }
 
 // waiting counts the calls in all lines.

@@ -3,6 +3,7 @@ package forebay
 import (
 	"time"
 
+	"github.com/forebay-ai/forebay/cache"
 	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -41,9 +42,24 @@ type CacheResult struct {
 	// Stored says that the answer was put into the cache, or will be once the
 	// stream is complete.
 	Stored bool
-	// Age is how long ago a hit was stored, TTL how long it stays fresh.
+	// Age is how long ago a hit was stored, TTL how long it stays fresh; negative
+	// for a stale one.
 	Age, TTL time.Duration
+	// Reason says why there was no hit.
+	Reason cache.Reason
+	// Detail says what is special about an answer of the cache; mostly empty.
+	Detail CacheDetail
 }
+
+// CacheDetail is a closed set.
+type CacheDetail string
+
+// The details.
+const (
+	DetailNegative     CacheDetail = "negative"       // a refusal that is repeated
+	DetailStaleIfError CacheDetail = "stale-if-error" // expired; every target failed
+	DetailSimilar      CacheDetail = "similar"        // the answer to a similar request
+)
 
 // CacheStatus is a closed set: it is a metric label too.
 type CacheStatus string
@@ -51,6 +67,7 @@ type CacheStatus string
 // The statuses, named as in RFC 9211 where it has a word.
 const (
 	CacheHit       CacheStatus = "hit"
+	CacheStaleHit  CacheStatus = "stale_hit" // expired just now, and given while a new answer is fetched
 	CacheMiss      CacheStatus = "miss"      // never seen, or evicted
 	CacheExpired   CacheStatus = "stale"     // seen, but no longer fresh
 	CacheCollapsed CacheStatus = "collapsed" // joined an identical call in progress

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/breaker"
-	"github.com/forebay-ai/forebay/cache"
 	"github.com/forebay-ai/forebay/cost"
 	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/limit"
@@ -39,10 +38,7 @@ func (cfg Config) withDefaults() Config {
 	r.Cap = cmp.Or(r.Cap, defaultCap)
 	d := &cfg.Defaults
 	d.Deadline = cmp.Or(d.Deadline, defaultDeadline)
-	d.Cache.TTL = cmp.Or(d.Cache.TTL, defaultTTL)
-	if d.Cache.Scope == nil {
-		d.Cache.Scope = cache.DefaultScope()
-	}
+	d.Cache = d.Cache.withDefaults()
 	if d.Fallback == nil {
 		d.Fallback = []degrade.Strategy{degrade.Error}
 	}
@@ -60,13 +56,14 @@ func (cfg Config) Validate() error {
 	faults := []error{
 		cfg.Cache.Validate(), cfg.Queue.Validate(), cfg.Limits.Validate(),
 		cfg.Breaker.Validate(), cfg.Degrade.Validate(), cfg.Retry.validate(),
-		cfg.Defaults.validate("defaults", cfg.Models),
+		cfg.Defaults.validate("defaults", cfg.Models), cfg.Defaults.Cache.validateTogether("defaults"),
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Operations)) {
 		if name == "" {
 			faults = append(faults, errors.New(`operations: the empty name is the default operation: use defaults`))
 		}
-		faults = append(faults, cfg.Operations[name].validate("operations."+name, cfg.Models))
+		o, at := cfg.Operations[name], "operations."+name
+		faults = append(faults, o.validate(at, cfg.Models), o.Cache.over(cfg.Defaults.Cache).validateTogether(at))
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Models)) {
 		faults = append(faults, cfg.validateTargets(name, cfg.Models[name].Targets))
@@ -100,10 +97,7 @@ func (o Operation) validate(at string, models map[string]Model) error {
 	if o.Deadline < 0 || o.Deadline > maxDeadline {
 		faults = append(faults, fmt.Errorf("%s.deadline: %v is outside 0 to %v", at, o.Deadline, maxDeadline))
 	}
-	if o.Cache.TTL < 0 {
-		faults = append(faults, fmt.Errorf("%s.cache.ttl: %v is negative", at, o.Cache.TTL))
-	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, o.Cache.validate(at))...)
 }
 
 func (r Retry) validate() error {
@@ -150,13 +144,11 @@ func (c *Client) resolve(cfg Config) {
 func resolveOperation(name string, o, defaults Operation) *operation {
 	o.Model = cmp.Or(o.Model, defaults.Model)
 	o.Deadline = cmp.Or(o.Deadline, defaults.Deadline)
-	o.Cache.TTL = cmp.Or(o.Cache.TTL, defaults.Cache.TTL)
-	if o.Cache.Scope == nil {
-		o.Cache.Scope = defaults.Cache.Scope
-	}
+	o.Cache = o.Cache.over(defaults.Cache)
 	if o.Fallback == nil {
 		o.Fallback = defaults.Fallback
 	}
+	o.Fallback = o.Cache.fallbacks(o.Fallback)
 	return &operation{Operation: o, name: name, label: cmp.Or(name, "default")}
 }
 

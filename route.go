@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/forebay-ai/forebay/breaker"
@@ -26,7 +25,7 @@ type target struct {
 	limiter *limit.Limiter
 	line    *queue.Line
 	breaker *breaker.Breaker
-	budget  retryBudget
+	budget  limit.RetryBudget
 }
 
 // modelFor is the model that t runs for req.
@@ -80,7 +79,7 @@ func effort(err error) (attempts int, waited time.Duration) {
 // try calls one target until it answers, gives up or may not be repeated.
 func (k *call) try(ctx context.Context, t *target, f *fetched) error {
 	share := k.client.retry.Budget
-	t.budget.earn(share)
+	t.budget.Earn(share)
 	for n := 0; ; n++ {
 		err := k.attempt(ctx, t, f)
 		if err == nil {
@@ -91,7 +90,7 @@ func (k *call) try(ctx context.Context, t *target, f *fetched) error {
 			return e
 		}
 		wait := k.client.retry.wait(n, e.RetryAfter)
-		if time.Now().Add(wait).After(k.deadline) || !t.budget.spend(share) {
+		if time.Now().Add(wait).After(k.deadline) || !t.budget.Spend(share) {
 			return e
 		}
 		k.client.monitor.Retried(e.Kind)
@@ -199,38 +198,4 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// retryBurst is how many retries a target may spend before its calls earn more.
-// It lets the first failures after a quiet time be retried; 10 is what keeps 100
-// calls in an outage within the budget of one tenth.
-const retryBurst = 10
-
-// retryBudget bounds the share of calls that are repeated. Each call earns a
-// fraction of a retry; a retry costs one. The zero value is full.
-type retryBudget struct {
-	mu    sync.Mutex // guards spent
-	spent float64    // retries spent and not yet earned back, 0 to retryBurst
-}
-
-// earn books one call with its share of a retry.
-func (b *retryBudget) earn(share float64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.spent = max(b.spent-max(share, 0), 0)
-}
-
-// spend takes one retry, if there is one. A negative share is no budget: every
-// retry may go.
-func (b *retryBudget) spend(share float64) bool {
-	if share < 0 {
-		return true
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.spent+1 > retryBurst {
-		return false
-	}
-	b.spent++
-	return true
 }

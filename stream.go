@@ -83,8 +83,8 @@ func (s *Stream) finish(err error) {
 }
 
 // do is run for a whole answer.
-func (c *Client) do(ctx context.Context, req *llm.Request, invoke invoker) (*Response, error) {
-	s, err := c.run(ctx, req, invoke)
+func (c *Client) do(ctx context.Context, req *llm.Request, function invoker) (*Response, error) {
+	s, err := c.run(ctx, req, function)
 	if err != nil {
 		return nil, err
 	}
@@ -142,13 +142,22 @@ func (k *call) deliverHit(e *cache.Entry, err error) (*Stream, error) {
 	if err != nil {
 		return nil, k.fail(err)
 	}
-	k.meta.Cache = CacheResult{Status: CacheHit, Age: k.start.Sub(e.Stored), TTL: e.Expires.Sub(k.start)}
+	k.meta.Cache = CacheResult{
+		Status: CacheHit, Detail: k.meta.Cache.Detail, Age: k.start.Sub(e.Stored), TTL: e.Expires.Sub(k.start),
+	}
+	switch {
+	case k.meta.Cache.Detail == DetailSimilar:
+		k.meta.Fallback, k.meta.Degraded = degrade.Similar, true
+	case k.meta.Cache.TTL <= 0:
+		k.meta.Cache.Status = CacheStaleHit
+	}
 	return k.deliver(src), nil
 }
 
 // degrade answers a call that no target answered: the operation's strategies in
 // order, or the error.
-func (k *call) degrade(cause *llm.Error) (*Stream, error) {
+func (k *call) degrade(ctx context.Context, cause *llm.Error) (*Stream, error) {
+	k.remember(cause)
 	if k.req.NoFallback || !degradable(cause) {
 		return nil, k.fail(cause)
 	}
@@ -156,7 +165,7 @@ func (k *call) degrade(cause *llm.Error) (*Stream, error) {
 		if strategy == degrade.Error {
 			break // whatever stands behind it
 		}
-		s := k.fallBack(strategy, cause)
+		s := k.fallBack(ctx, strategy, cause)
 		if s == nil {
 			continue
 		}
@@ -180,39 +189,58 @@ func degradable(e *llm.Error) bool {
 }
 
 // fallBack makes the answer of one strategy, or nil where it has none.
-func (k *call) fallBack(strategy degrade.Strategy, cause *llm.Error) *Stream {
+func (k *call) fallBack(ctx context.Context, strategy degrade.Strategy, cause *llm.Error) *Stream {
 	var src llm.Stream
 	switch strategy {
 	case degrade.Cached:
-		if k.stale == nil {
-			return nil
-		}
-		stale, err := k.recall(k.stale)
-		if err != nil {
-			return nil
-		}
-		k.meta.Cache.Age = k.start.Sub(k.stale.Stored)
-		src = stale
+		src, strategy = k.standIn(ctx)
 	case degrade.Template:
-		text, ok := k.client.degrader.Text(degrade.Case{
-			Operation: k.req.Operation, Persona: k.req.Persona, SupportID: k.req.ID, RetryAfter: cause.RetryAfter,
-		})
-		if !ok {
-			return nil
-		}
-		body := k.req.Dialect.Compose(k.req, text)
-		if body == nil {
-			return nil // the dialect has no way to say a text here, as for embeddings
-		}
-		src = &wholeAnswer{chunk: llm.Chunk{
-			Raw: body, Events: 1, Last: true, Useful: true, Finish: llm.FinishStop, Text: func() string { return text },
-		}}
-	default:
+		src = k.template(cause)
+	}
+	if src == nil {
 		return nil
 	}
 	k.meta.Fallback, k.meta.Degraded = strategy, true
 	k.client.levels.Observe(k.op.label, true, time.Now())
 	return k.deliver(src)
+}
+
+// standIn is an answer of the cache for a call that no target answered: the expired
+// one to this very request, or, where the operation allows it, that to a similar one.
+func (k *call) standIn(ctx context.Context) (llm.Stream, degrade.Strategy) {
+	bound := k.op.Cache.StaleIfError
+	if e := k.stale; e != nil && (bound == 0 || k.start.Sub(e.Expires) < bound) {
+		if src, err := k.recall(e); err == nil {
+			k.meta.Cache.Age = k.start.Sub(e.Stored)
+			k.meta.Cache.Detail = DetailStaleIfError
+			return src, degrade.Cached
+		}
+	}
+	if e := k.findSimilar(ctx); e != nil {
+		if src, err := k.recall(e); err == nil {
+			k.meta.Cache.Age = k.start.Sub(e.Stored)
+			k.meta.Cache.Detail = DetailSimilar
+			return src, degrade.Similar
+		}
+	}
+	return nil, ""
+}
+
+// template is the prepared text of the call's persona.
+func (k *call) template(cause *llm.Error) llm.Stream {
+	text, ok := k.client.degrader.Text(degrade.Case{
+		Operation: k.req.Operation, Persona: k.req.Persona, SupportID: k.req.ID, RetryAfter: cause.RetryAfter,
+	})
+	if !ok {
+		return nil
+	}
+	body := k.req.Dialect.Compose(k.req, text)
+	if body == nil {
+		return nil // the dialect has no way to say a text here, as for embeddings
+	}
+	return &wholeAnswer{chunk: llm.Chunk{
+		Raw: body, Events: 1, Last: true, Useful: true, Finish: llm.FinishStop, Text: func() string { return text },
+	}}
 }
 
 // close ends the call's books and returns what they say.
@@ -233,8 +261,13 @@ func (k *call) close(err error) Meta {
 	return k.meta
 }
 
-// measure tells the monitor how the call went.
+// measure tells the monitor how the call went. A call that nobody waits for is none
+// of a caller's: what it used was counted where it was made.
 func (k *call) measure(kind llm.Kind) {
+	if k.req.Background {
+		return
+	}
+	k.op.count(k.meta.Cache.Status)
 	t := &k.meta.Timing
 	took := time.Since(k.start)
 	c := monitor.Call{

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/breaker"
@@ -32,7 +33,11 @@ func (f *File) Forebay() (forebay.Config, error) {
 		Cache:    f.cacheConfig(), Queue: f.queueConfig(), Breaker: f.breakerConfig(), Retry: f.retry(), Degrade: f.degradeConfig(),
 		Limits: limit.Config{MaxConcurrent: orNone(v.Int("limits", "max_concurrent"))},
 	}
-	cfg.Defaults.Cache.TTL = v.Duration("cache", "ttl")
+	d := &cfg.Defaults.Cache // what operations have too stands under cache for all of them
+	d.TTL = v.Duration("cache", "ttl")
+	d.StaleWhileRevalidate = orNegative(v.Duration("cache", "stale_while_revalidate"))
+	d.NegativeTTL = orNegative(v.Duration("cache", "negative_ttl"))
+	d.Similar, d.SimilarThreshold = forebay.SimilarMode(v.Text("cache", "similar")), v.Float("cache", "similar_threshold")
 	for _, name := range v.Names("operations") {
 		cfg.Operations[name] = f.operation("operations", name)
 	}
@@ -135,21 +140,47 @@ func (f *File) operation(path ...string) forebay.Operation {
 	o := forebay.Operation{
 		Model: v.Text(at("model")...), Deadline: v.Duration(at("deadline")...),
 		Prompt: v.Text(at("prompt")...), PromptVersion: v.Text(at("prompt_version")...),
-		Cache: forebay.CachePolicy{Off: v.Bool(at("cache", "off")...), TTL: v.Duration(at("cache", "ttl")...)},
-	}
-	if v.Get(at("cache", "off")...) == nil {
-		o.Cache.Off = v.Bool("defaults", "cache", "off") // the struct cannot tell false from not set
-	}
-	for _, d := range v.List(at("cache", "scope")...) {
-		o.Cache.Scope = append(o.Cache.Scope, cache.Dimension(d))
+		Cache: f.cachePolicy(at),
 	}
 	for _, s := range v.List(at("fallback")...) {
 		o.Fallback = append(o.Fallback, degrade.Strategy(s))
 	}
 	if !v.Bool("degrade", "enabled") {
 		o.Fallback = []degrade.Strategy{degrade.Error}
+		o.Cache.StaleIfError = -1
 	}
 	return o
+}
+
+// cachePolicy reads the cache's part of an operation, or of the defaults.
+func (f *File) cachePolicy(at func(...string) []string) forebay.CachePolicy {
+	v := f.values
+	// What the struct takes for not set, a file may say: none.
+	span := func(name string) time.Duration {
+		if v.Get(at("cache", name)...) == nil {
+			return 0
+		}
+		return orNegative(v.Duration(at("cache", name)...))
+	}
+	flag := func(name string) bool {
+		if v.Get(at("cache", name)...) == nil {
+			return v.Bool("defaults", "cache", name)
+		}
+		return v.Bool(at("cache", name)...)
+	}
+	p := forebay.CachePolicy{
+		Off: flag("off"), Verbatim: flag("verbatim"), TTL: v.Duration(at("cache", "ttl")...),
+		StaleWhileRevalidate: span("stale_while_revalidate"), StaleIfError: span("stale_if_error"), NegativeTTL: span("negative_ttl"),
+		Similar:          forebay.SimilarMode(v.Text(at("cache", "similar")...)),
+		SimilarThreshold: v.Float(at("cache", "similar_threshold")...),
+	}
+	for _, d := range v.List(at("cache", "scope")...) {
+		p.Scope = append(p.Scope, cache.Dimension(d))
+	}
+	for _, reason := range v.List(at("cache", "store")...) {
+		p.AlsoStore = append(p.AlsoStore, llm.FinishReason(reason))
+	}
+	return p
 }
 
 func (f *File) cacheConfig() cache.Config {
@@ -161,6 +192,7 @@ func (f *File) cacheConfig() cache.Config {
 		MaxEntryBytes: v.Int("cache", "max_entry"),
 		StaleFor:      orNegative(v.Duration("cache", "stale_for")),
 		Jitter:        orNegative(v.Float("cache", "jitter")),
+		TenantFloor:   orNegative(v.Float("cache", "tenant_floor")),
 	}
 }
 

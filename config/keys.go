@@ -55,7 +55,7 @@ func serverKeys() []*settings.Key {
 		},
 		{
 			Path: "keys[].scopes", Kind: settings.Choices, Choices: scopes(), Initial: "call", Example: "[call, metrics]",
-			Doc: "What the key may be used for: call (models and operations), stored (completions kept by the provider), jobs, metrics, admin.",
+			Doc: "What the key may be used for: call (models and operations), stored (completions kept by the provider), jobs, metrics, cache (figures, and invalidation and warm-up of the own tenant's answers), admin (of all tenants').",
 		},
 		{
 			Path: "keys[].bands", Kind: settings.Choices, Choices: bands(), Initial: "low, normal", Example: "[normal, high]",
@@ -188,6 +188,18 @@ func callKeys(under string) []*settings.Key {
 			Path: under + ".cache.scope", Kind: settings.Choices, Choices: dimensions(), Example: "[tenant, user, persona]",
 			Doc: "Who shares answers. The tenant is always part of it, unless shared stands alone: then everybody shares.",
 		},
+		{
+			Path: under + ".cache.store", Kind: settings.Choices, Choices: storable(), Example: "[tool_calls]",
+			Doc: "Answers that are kept beside those that are complete: tool_calls (the model calls tools), refusal (it declines to answer), content_filter (the provider cut it).",
+		},
+		{
+			Path: under + ".cache.verbatim", Kind: settings.Bool, Example: "true",
+			Doc: "Compares texts byte for byte. Otherwise the texts of users and of the system are compared in Unicode's form NFC and without white space around them; never without case.",
+		},
+		{
+			Path: under + ".cache.stale_if_error", Kind: settings.Duration, Low: 0, High: 365 * day, Example: "24h",
+			Doc: "How long after its end an answer may stand in when every target failed, at most cache.stale_for; the fallback cached is then first, also where fallback does not list it. 0 means not at all. Without it, where fallback lists cached, as long as answers are kept.",
+		},
 	}
 }
 
@@ -198,6 +210,7 @@ func operationKeys() []*settings.Key {
 	d[1].Initial, d[1].Env, d[1].Unit = "45s", "DEFAULT_TIMEOUT_MS", "ms"
 	d[2].Initial = "error"
 	d[3].Initial = "false"
+	d[6].Initial = "false"
 	d[4].Initial = "tenant, user, persona"
 	o := callKeys("operations.*")
 	for _, k := range o {
@@ -209,9 +222,20 @@ func operationKeys() []*settings.Key {
 			Doc: "How long answers of this operation are fresh. Without it, cache.ttl.",
 		},
 		{
-			Path: "operations.*.cache.stale_if_error", Kind: settings.Text, Example: "0s",
-			Doc:   "How long answers of this operation may be used after they expired.",
-			Later: &settings.Later{Inert: []string{"off", "0", "0s"}, Refuse: true, Instead: "Use cache.stale_for, which holds for all operations, and put cached first in fallback."},
+			Path: "operations.*.cache.stale_while_revalidate", Kind: settings.Duration, Low: 0, High: 365 * day, Example: "1h",
+			Doc: "How long after its end an answer of this operation is still given while a new one is fetched. Without it, cache.stale_while_revalidate.",
+		},
+		{
+			Path: "operations.*.cache.negative_ttl", Kind: settings.Duration, Low: 0, High: day, Example: "0s",
+			Doc: "How long a provider's refusal of a request of this operation is repeated. Without it, cache.negative_ttl.",
+		},
+		{
+			Path: "operations.*.cache.similar", Kind: settings.Choice, Choices: similarModes(), Example: "degraded",
+			Doc: "When the answer to a similar request of this operation may be given. Without it, cache.similar.",
+		},
+		{
+			Path: "operations.*.cache.similar_threshold", Kind: settings.Number, Low: 0, High: 1, Example: "0.9",
+			Doc: "The least similarity for that. Without it, cache.similar_threshold.",
 		},
 		{
 			Path: "operations.*.prompt", Kind: settings.Text, Example: "You rate websites.",

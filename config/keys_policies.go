@@ -3,6 +3,7 @@ package config
 import (
 	"time"
 
+	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/cache"
 	"github.com/forebay-ai/forebay/config/internal/settings"
 	"github.com/forebay-ai/forebay/degrade"
@@ -41,14 +42,52 @@ func cacheKeys() []*settings.Key {
 			Doc: "Spreads lifetimes by this share, so that entries stored together do not expire together. At most 50%.",
 		},
 		{
-			Path: "cache.compression", Kind: settings.Text, Env: "ENABLE_CACHE_COMPRESSION", Example: "true",
-			Doc:   "Compression of entries.",
-			Later: &settings.Later{Inert: []string{"false", "off"}, Instead: "Entries are kept as they are."},
+			Path: "cache.tenant_floor", Kind: settings.Ratio, Initial: "50%",
+			Doc: "The share of cache.memory that is divided among the tenants: what a tenant keeps within its part, no other tenant displaces. 0% means that they all compete.",
 		},
 		{
-			Path: "cache.similar", Kind: settings.Text, Initial: "off",
-			Doc:   "Answers to similar requests as a fallback.",
-			Later: &settings.Later{Inert: []string{"off", "false"}, Refuse: true, Instead: "Only answers to the same request are used."},
+			Path: "cache.stale_while_revalidate", Kind: settings.Duration, Low: 0, High: 365 * day, Initial: "1m",
+			Doc: "How long after its end an answer is still given while a new one is fetched behind it. 0 means not at all.",
+		},
+		{
+			Path: "cache.negative_ttl", Kind: settings.Duration, Low: 0, High: day, Initial: "60s",
+			Doc: "How long a provider's refusal of a request is repeated without asking again. 0 means not at all.",
+		},
+		{
+			Path: "cache.similar", Kind: settings.Choice, Choices: similarModes(), Initial: "off",
+			Doc: "When the answer to a similar request may be given, marked as such: off, degraded (by the fallback cached, when every target failed) or always (in place of a call). See docs/similar.md before.",
+		},
+		{
+			Path: "cache.similar_threshold", Kind: settings.Number, Low: 0, High: 1, Example: "0.9",
+			Doc: "The least similarity for that. Without it, the one at which 98% of matches are right on the data of docs/similar.md.",
+		},
+		{
+			Path: "cache.persist", Kind: settings.Bool, Initial: "true",
+			Doc: "Keeps answers in store.dir too, encrypted, where there is one.",
+		},
+		{
+			Path: "cache.disk", Kind: settings.Size, Low: 1 << 20, High: 1 << 50, Initial: "4GiB",
+			Doc: "Bounds the cache's file. The oldest answers go first.",
+		},
+		{
+			Path: "cache.compression", Kind: settings.Bool, Initial: "true", Env: "ENABLE_CACHE_COMPRESSION",
+			Doc: "Compresses answers of 1 KiB and more on disk (zstd).",
+		},
+		{
+			Path: "cache.store_timeout", Kind: settings.Duration, Low: ms, High: int64(10 * time.Second), Initial: "5ms",
+			Doc: "What a look-up on disk may cost a call. One that takes longer is a miss.",
+		},
+		{
+			Path: "cache.write_buffer", Kind: settings.Size, Low: 64 << 10, High: 1 << 34, Initial: "16MiB",
+			Doc: "Bounds the answers that wait to be written to disk. What does not fit stays in memory only.",
+		},
+		{
+			Path: "cache.warmup", Kind: settings.Text, Example: "warmup.jsonl",
+			Doc: "A file of requests, one a line, whose answers are fetched at the start at the lowest priority: lines of OpenAI's batch format, or bodies of chat completions. Relative to the file.",
+		},
+		{
+			Path: "cache.warmup_concurrency", Kind: settings.Int, Low: 1, High: 64, Initial: "2",
+			Doc: "How many of them are fetched at once.",
 		},
 	}
 }
@@ -244,9 +283,16 @@ func otherKeys() []*settings.Key {
 			Doc: "Logs a line for each request at level info. Prompts and answers are never logged.",
 		},
 		{
-			Path: "store.dir", Kind: settings.Text, Example: "./forebay-data",
-			Doc:   "A directory for what has to last.",
-			Later: &settings.Later{Instead: "Everything is kept in memory and lost at the end."},
+			Path: "store.dir", Kind: settings.Text, Env: "FOREBAY_STORE_DIR", Example: "./forebay-data",
+			Doc: "A directory for what has to last; one process uses it at a time. Relative to the file. Without it everything is kept in memory and lost at the end.",
+		},
+		{
+			Path: "store.key_file", Kind: settings.Text, Example: "/run/secrets/forebay.key",
+			Doc: "The file of the master key that what is stored is encrypted under: 32 bytes in base64 or hexadecimal a line, the current one first, older ones behind it. Only its owner may read it. Without it, master.key in store.dir, which is made at the first start. Relative to the file.",
+		},
+		{
+			Path: "store.master_key", Kind: settings.Secret, Env: "FOREBAY_MASTER_KEY", Example: "${FOREBAY_MASTER_KEY}",
+			Doc: "The master key itself, in place of a file; older ones behind it, separated by commas.",
 		},
 		awsKey("store.dynamodb.queue", "BEDROCK_QUEUE_TABLE", "The DynamoDB table of the queue."),
 		awsKey("store.dynamodb.cache", "BEDROCK_CACHE_TABLE", "The DynamoDB table of the cache."),
@@ -280,7 +326,7 @@ const (
 )
 
 // scopes are those of the gateway's keys.
-func scopes() []string { return []string{"call", "stored", "jobs", "metrics", "admin"} }
+func scopes() []string { return []string{"call", "stored", "jobs", "metrics", "cache", "admin"} }
 
 func bands() []string {
 	var names []string
@@ -296,6 +342,15 @@ func fallbacks() []string {
 		names = append(names, string(s))
 	}
 	return names
+}
+
+// storable are the ends of answers that are not kept unless a policy says so.
+func storable() []string {
+	return []string{string(llm.FinishToolCalls), string(llm.FinishRefusal), string(llm.FinishFilter)}
+}
+
+func similarModes() []string {
+	return []string{string(forebay.SimilarOff), string(forebay.SimilarDegraded), string(forebay.SimilarAlways)}
 }
 
 func dimensions() []string {

@@ -98,7 +98,7 @@ func TestWholeFile(t *testing.T) {
 	if cfg.Degrade.Templates[""][""] != "Later. {{support_id}}" {
 		t.Errorf("texts are %q", cfg.Degrade.Templates)
 	}
-	if warnings := strings.Join(f.Warnings(), "\n"); !containsAll(warnings, "cache.compression", "limits.adaptive", "store.dir", "simplified") {
+	if warnings := strings.Join(f.Warnings(), "\n"); !containsAll(warnings, "limits.adaptive", "simplified") {
 		t.Errorf("warnings are:\n%s", warnings)
 	}
 }
@@ -220,7 +220,7 @@ func TestSpecificationsVariables(t *testing.T) {
 		{"MAX_FAILURE_RATE=0.2", "breaker.failure_rate", "20%", false},
 		{"FAILURE_WINDOW_MS=60000", "breaker.window", "1m", false},
 		{"CIRCUIT_BREAKER_THRESHOLD=6", "breaker.consecutive", "6", false},
-		{"ENABLE_CACHE_COMPRESSION=true", "cache.compression", "true", true},
+		{"ENABLE_CACHE_COMPRESSION=true", "cache.compression", "true", false},
 		{"ENABLE_CACHE_COMPRESSION=false", "cache.compression", "false", false},
 		{"MAX_CACHE_SIZE=9000", "cache.max_entries", "9000", false},
 		{"BEDROCK_QUEUE_TABLE=queue-table", "store.dynamodb.queue", "queue-table", true},

@@ -10,7 +10,8 @@ type Strategy string
 
 // The strategies, in the order in which they are tried when all are configured.
 const (
-	// Cached answers with a stored answer that is no longer fresh.
+	// Cached answers with a stored answer that is no longer fresh, or with that to a
+	// similar request where the operation allows it.
 	Cached Strategy = "cached"
 	// Template answers with the prepared text of the persona or the operation.
 	Template Strategy = "template"
@@ -18,9 +19,13 @@ const (
 	Simplified Strategy = "simplified"
 	// Error answers with an error that carries the support id.
 	Error Strategy = "error"
+
+	// Similar is how an answer is marked that was made for a similar request. It is
+	// a result of Cached, not a strategy of its own.
+	Similar Strategy = "similar"
 )
 
-// Strategies returns all strategies in their order.
+// Strategies returns what may be configured, in the order of trying.
 func Strategies() []Strategy { return []Strategy{Cached, Template, Simplified, Error} }
 
 // ParseStrategy reads a strategy's name, in any case. An unknown name is an error

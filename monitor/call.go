@@ -29,9 +29,9 @@ type Call struct {
 	// ErrorType is the kind of the error that the call met: the one it ended with,
 	// or the one that a fallback covered. Empty means none.
 	ErrorType llm.Kind
-	// Cache is what the cache did: hit, miss, stale, collapsed, bypass or off.
+	// Cache is what the cache did: hit, stale_hit, miss, stale, collapsed, bypass or off.
 	Cache string
-	// Fallback is the strategy that answered: cached, template, simplified or
+	// Fallback is the strategy that answered: cached, similar, template, simplified or
 	// error. Empty means none.
 	Fallback string
 	// Stream says that the answer was sent in pieces.
@@ -83,13 +83,42 @@ type QueueSample struct {
 	InFlight, Max map[string]int
 }
 
-// CacheSample is the state of the response cache.
+// CacheSample is the state of the response cache. What it counts starts with the
+// cache and never falls.
 type CacheSample struct {
-	// Entries and Bytes are what it holds now.
+	// Entries and Bytes are what its memory holds now.
 	Entries int
 	Bytes   int64
-	// Hits, Misses and Evictions count since its start and never fall.
+	// Hits, Misses and Evictions count look-ups and what was dropped for room.
 	Hits, Misses, Evictions int64
+	// HitsOnDisk are those of Hits that the persistent tier answered. StaleHits are
+	// expired answers that were given while new ones were fetched.
+	HitsOnDisk, StaleHits int64
+	// MissReasons splits Misses, by words of a closed set.
+	MissReasons map[string]int64
+	// Damaged counts entries that failed their check, and were not used.
+	Damaged int64
+	// Invalidations counts calls that made entries void.
+	Invalidations int64
+	// Saved is what hits did not have to be asked for again, by operation.
+	Saved map[string]Saving
+	// Store is the state of the persistent tier; nil where there is none.
+	Store *StoreSample
+}
+
+// Saving is what hits of one operation saved.
+type Saving struct{ Tokens, CostMicroUSD int64 }
+
+// StoreSample is the state of the cache's persistent tier.
+type StoreSample struct {
+	// Up says that look-ups use it; false while it rests after failures.
+	Up bool
+	// Pending are the bytes of entries that wait to be written.
+	Pending int64
+	// Written and Dropped count entries that were written, or could not be.
+	Written, Dropped int64
+	// BytesUnpacked and BytesPacked are what was compressed, before and after.
+	BytesUnpacked, BytesPacked int64
 }
 
 // Stage is a part of a call that is timed by itself.

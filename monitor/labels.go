@@ -72,17 +72,18 @@ func newVocabulary(cfg Config) vocabulary {
 		target:    newClosedSet(labelNone, cfg.Targets),
 		outcome:   newClosedSet(labelNone, []string{string(OK), string(Degraded), string(Refused), string(Error), string(Cancelled)}),
 		errorType: newClosedSet(labelNone, kinds),
-		cache:     newClosedSet(labelNone, []string{cacheHit, cacheMiss, cacheStale, "collapsed", "bypass", "off"}),
-		fallback:  newClosedSet(labelNone, []string{"cached", "template", "simplified", "error"}),
+		cache:     newClosedSet(labelNone, []string{cacheHit, cacheStaleHit, cacheMiss, cacheStale, "collapsed", "bypass", "off"}),
+		fallback:  newClosedSet(labelNone, []string{"cached", "similar", "template", "simplified", "error"}),
 		reason:    newClosedSet(labelNone, cfg.RefusalReasons),
 	}
 }
 
 // The cache's answers that Summary counts.
 const (
-	cacheHit   = "hit"
-	cacheMiss  = "miss"
-	cacheStale = "stale"
+	cacheHit      = "hit"
+	cacheStaleHit = "stale_hit"
+	cacheMiss     = "miss"
+	cacheStale    = "stale"
 )
 
 // The directions of tokens, in the order of series.tokens.

@@ -67,7 +67,14 @@ func source() monitor.Source {
 			}
 		},
 		Cache: func() monitor.CacheSample {
-			return monitor.CacheSample{Entries: 11, Bytes: 2048, Hits: 30, Misses: 12, Evictions: 2}
+			return monitor.CacheSample{
+				Entries: 11, Bytes: 2048, Hits: 30, Misses: 12, Evictions: 2, HitsOnDisk: 10, StaleHits: 1, Damaged: 3, Invalidations: 4,
+				MissReasons: map[string]int64{"never_seen": 7, "expired": 3},
+				Saved: map[string]monitor.Saving{
+					"vc-analysis": {Tokens: 100, CostMicroUSD: 750_000}, "made up": {Tokens: 3}, "too": {Tokens: 4},
+				},
+				Store: &monitor.StoreSample{Pending: 5, Written: 6, Dropped: 7, BytesUnpacked: 50, BytesPacked: 25},
+			}
 		},
 	}
 }
@@ -160,9 +167,20 @@ func TestVocabulary(t *testing.T) {
 		"forebay_cache_stored_bytes_total":             "",
 		"forebay_cache_entries":                        "",
 		"forebay_cache_bytes":                          "",
-		"forebay_cache_hits_total":                     "",
-		"forebay_cache_misses_total":                   "",
+		"forebay_cache_hits_total":                     "tier",
+		"forebay_cache_misses_total":                   "reason",
 		"forebay_cache_evictions_total":                "",
+		"forebay_cache_stale_hits_total":               "",
+		"forebay_cache_damaged_total":                  "",
+		"forebay_cache_invalidations_total":            "",
+		"forebay_cache_saved_tokens_total":             "operation",
+		"forebay_cache_saved_usd_total":                "operation",
+		"forebay_cache_store_up":                       "",
+		"forebay_cache_store_pending_bytes":            "",
+		"forebay_cache_store_written_total":            "",
+		"forebay_cache_store_dropped_total":            "",
+		"forebay_cache_store_unpacked_bytes_total":     "",
+		"forebay_cache_store_packed_bytes_total":       "",
 		"forebay_queue_depth":                          "priority",
 		"forebay_queue_oldest_wait_seconds":            "",
 		"forebay_queue_wait_seconds":                   "priority",

@@ -16,6 +16,18 @@ type pulledDescs struct {
 	depth, oldest, inflight, inflightLimit *prometheus.Desc
 	entries, bytes                         *prometheus.Desc
 	hits, misses, evictions                *prometheus.Desc
+	staleHits, damaged, invalidations      *prometheus.Desc
+	savedTokens, savedCost                 *prometheus.Desc
+	store                                  storeDescs
+}
+
+// storeDescs describes the metrics of the cache's persistent tier.
+type storeDescs struct {
+	up, pending, written, dropped, unpacked, packed *prometheus.Desc
+}
+
+func (d storeDescs) all() []*prometheus.Desc {
+	return []*prometheus.Desc{d.up, d.pending, d.written, d.dropped, d.unpacked, d.packed}
 }
 
 func newPulledDescs(namespace string) pulledDescs {
@@ -31,9 +43,22 @@ func newPulledDescs(namespace string) pulledDescs {
 		inflightLimit: desc("inflight_requests_limit", "How many calls may be in progress at a target.", "target"),
 		entries:       desc("cache_entries", "Answers in the cache."),
 		bytes:         desc("cache_bytes", "Bytes of the answers in the cache."),
-		hits:          desc("cache_hits_total", "Look-ups that found a usable answer."),
-		misses:        desc("cache_misses_total", "Look-ups that found none."),
-		evictions:     desc("cache_evictions_total", "Answers that were dropped to make room."),
+		hits:          desc("cache_hits_total", "Look-ups that found a usable answer.", "tier"),
+		misses:        desc("cache_misses_total", "Look-ups that found none.", "reason"),
+		evictions:     desc("cache_evictions_total", "Answers that were dropped from memory to make room."),
+		staleHits:     desc("cache_stale_hits_total", "Expired answers that were given while new ones were fetched."),
+		damaged:       desc("cache_damaged_total", "Stored answers that failed their check and were not used."),
+		invalidations: desc("cache_invalidations_total", "Calls that made stored answers void."),
+		savedTokens:   desc("cache_saved_tokens_total", "Tokens that hits did not have to be asked for again.", "operation"),
+		savedCost:     desc("cache_saved_usd_total", "US dollars that hits did not cost again.", "operation"),
+		store: storeDescs{
+			up:       desc("cache_store_up", "Whether look-ups use the persistent tier (1) or let it rest after failures (0)."),
+			pending:  desc("cache_store_pending_bytes", "Bytes of answers that wait to be written to the persistent tier."),
+			written:  desc("cache_store_written_total", "Answers that were written to the persistent tier."),
+			dropped:  desc("cache_store_dropped_total", "Answers that could not be written to the persistent tier."),
+			unpacked: desc("cache_store_unpacked_bytes_total", "Bytes of stored answers that were compressed, before it."),
+			packed:   desc("cache_store_packed_bytes_total", "Bytes of stored answers that were compressed, after it."),
+		},
 	}
 }
 
@@ -45,9 +70,9 @@ type pull struct{ monitor *Monitor }
 // Describe implements prometheus.Collector.
 func (p *pull) Describe(ch chan<- *prometheus.Desc) {
 	d := p.monitor.metrics.pulled
-	for _, desc := range []*prometheus.Desc{
+	for _, desc := range append(d.store.all(),
 		d.cost, d.breaker, d.depth, d.oldest, d.inflight, d.inflightLimit, d.entries, d.bytes, d.hits, d.misses, d.evictions,
-	} {
+		d.staleHits, d.damaged, d.invalidations, d.savedTokens, d.savedCost) {
 		ch <- desc
 	}
 }
@@ -125,32 +150,6 @@ func (p *pull) addByTarget(sum, part map[string]int) {
 		}
 		sum[p.monitor.words.target.label(target)] += n
 	}
-}
-
-func (p *pull) collectCaches(e emitter, sources []Source) {
-	var sum CacheSample
-	asked := false
-	for _, src := range sources {
-		if src.Cache == nil {
-			continue
-		}
-		c := src.Cache()
-		asked = true
-		sum.Entries += c.Entries
-		sum.Bytes += c.Bytes
-		sum.Hits += c.Hits
-		sum.Misses += c.Misses
-		sum.Evictions += c.Evictions
-	}
-	if !asked {
-		return
-	}
-	d := p.monitor.metrics.pulled
-	e.gauge(d.entries, float64(sum.Entries))
-	e.gauge(d.bytes, float64(sum.Bytes))
-	e.counter(d.hits, float64(sum.Hits))
-	e.counter(d.misses, float64(sum.Misses))
-	e.counter(d.evictions, float64(sum.Evictions))
 }
 
 // emitter sends values to a scrape. A value that cannot be made fails the scrape's

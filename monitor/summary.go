@@ -28,7 +28,7 @@ func (t *totals) add(c *Call) {
 		t.failures.Add(1)
 	}
 	switch c.Cache {
-	case cacheHit:
+	case cacheHit, cacheStaleHit:
 		t.hits.Add(1)
 	case cacheMiss, cacheStale:
 		t.misses.Add(1)
