@@ -5,17 +5,23 @@ import (
 	"slices"
 )
 
-const metricsPath = "/metrics"
+// operatorPaths are for those who run the gateway: where there is a control address
+// they are served there alone.
+func operatorPaths() []string {
+	return []string{"/metrics", "/v1/cache", "/v1/cache/invalidate", "/v1/cache/warmup"}
+}
 
 // controlPaths are what the control address serves.
-func controlPaths() []string { return []string{metricsPath, "/healthz", "/readyz", "/v1/health"} }
+func controlPaths() []string {
+	return append(operatorPaths(), "/healthz", "/readyz", "/v1/health", "/v1/cache/explain")
+}
 
 // The paths that a gateway gets in place of one that is not served at an address.
 // Both stand in its message after "nothing is served at". They begin with no
 // slash, as no path of a request does, so that no route of it can match.
 const (
-	notControl = "this address but /metrics, /healthz, /readyz and /v1/health"
-	notCalls   = "this address under /metrics: the address of control has it"
+	notControl = "this address but /metrics, /healthz, /readyz, /v1/health and /v1/cache"
+	notCalls   = "this address under this path: the address of control has it"
 )
 
 // controlOnly lets next serve the control address: the paths of operators, and for
@@ -30,11 +36,13 @@ func controlOnly(next http.Handler) http.Handler {
 	})
 }
 
-// withoutMetrics lets next serve everything but the measurements. Health and
-// readiness stay: load balancers ask the address that they send calls to.
-func withoutMetrics(next http.Handler) http.Handler {
+// withoutControl lets next serve everything but what the control address has for
+// itself. Health and readiness stay: load balancers ask the address that they send
+// calls to.
+func withoutControl(next http.Handler) http.Handler {
+	paths := operatorPaths()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == metricsPath {
+		if slices.Contains(paths, r.URL.Path) {
 			r = underPath(r, notCalls)
 		}
 		next.ServeHTTP(w, r)

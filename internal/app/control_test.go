@@ -46,8 +46,8 @@ func TestControl(t *testing.T) {
 func TestControlMessages(t *testing.T) {
 	s := start(t, app.Options{File: file(t, map[string]string{"control": "127.0.0.1:0"})})
 	for address, want := range map[string]string{
-		s.ControlURL() + "/v1/models": "nothing is served at this address but /metrics, /healthz, /readyz and /v1/health. ",
-		s.URL() + "/metrics":          "nothing is served at this address under /metrics: the address of control has it. ",
+		s.ControlURL() + "/v1/models": "nothing is served at this address but /metrics, /healthz, /readyz, /v1/health and /v1/cache. ",
+		s.URL() + "/metrics":          "nothing is served at this address under this path: the address of control has it. ",
 	} {
 		if _, body, _ := s.get(address, ""); !strings.Contains(body, want) {
 			t.Errorf("%s gives %s", address, body)

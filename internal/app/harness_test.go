@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -19,8 +20,12 @@ import (
 	"github.com/forebay-ai/forebay/llm/llmtest"
 )
 
-// TestMain sees goroutines that are left behind.
+// TestMain sees goroutines that are left behind. As a child it is a gateway.
 func TestMain(m *testing.M) {
+	if path := os.Getenv(childEnv); path != "" {
+		serveAsChild(path)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/access"
 	"github.com/forebay-ai/forebay/config"
 	"github.com/forebay-ai/forebay/gateway"
 )
@@ -42,8 +43,10 @@ type Options struct {
 // Run frees what it holds.
 type Server struct {
 	client *forebay.Client
+	stores *config.Stores // closed after the client; nil where it brought its own
 	gate   *gateway.Gateway
 	doors  []*door // in the order of their start: control, where there is one, and calls
+	warmup *warmup // what to fetch at the start; nil for nothing
 	drain  time.Duration
 	log    *slog.Logger
 }
@@ -64,34 +67,46 @@ func Listen(o Options) (*Server, error) {
 	if o.Drain == 0 {
 		o.Drain = defaultDrain
 	}
-	client := o.Client
-	if client == nil {
-		var err error
-		if client, err = newClient(o); err != nil {
+	s := &Server{client: o.Client, drain: o.Drain, log: o.Logger}
+	if s.client == nil {
+		if err := s.makeClient(o); err != nil {
 			return nil, err
 		}
 	}
-	s := &Server{client: client, drain: o.Drain, log: o.Logger}
 	if err := s.open(o); err != nil {
 		for _, d := range s.doors {
 			err = errors.Join(err, d.leave())
 		}
 		if o.Client == nil {
-			err = errors.Join(err, client.Close(context.Background()))
+			err = errors.Join(err, s.client.Close(context.Background()), s.closeStores())
 		}
 		return nil, err
 	}
 	return s, nil
 }
 
-// newClient makes the client that the file describes.
-func newClient(o Options) (*forebay.Client, error) {
+// makeClient opens the stores and makes the client that the file describes.
+func (s *Server) makeClient(o Options) error {
 	cfg, err := o.File.Forebay()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	cfg.Logger = o.Logger
-	return forebay.New(cfg)
+	if s.stores, err = o.File.OpenStores(context.Background(), o.Logger); err != nil {
+		return err
+	}
+	s.stores.Attach(&cfg)
+	cfg.Logger, cfg.Cache.Logger = o.Logger, o.Logger
+	if s.client, err = forebay.New(cfg); err != nil {
+		return errors.Join(err, s.closeStores())
+	}
+	return nil
+}
+
+func (s *Server) closeStores() error {
+	if s.stores == nil {
+		return nil
+	}
+	return s.stores.Close()
 }
 
 // open makes the gateway and takes its addresses, that of control first.
@@ -100,12 +115,15 @@ func (s *Server) open(o Options) error {
 	if s.gate, err = gateway.New(gatewayConfig(o, s.client)); err != nil {
 		return err
 	}
+	if s.warmup, err = openWarmup(o.File); err != nil {
+		return err
+	}
 	var calls http.Handler = s.gate
 	if o.File.Control != "" {
 		if err := s.listen("control", o.File.Control, controlOnly(s.gate)); err != nil {
 			return err
 		}
-		calls = withoutMetrics(s.gate)
+		calls = withoutControl(s.gate)
 	}
 	return s.listen("listen", o.File.Listen, calls)
 }
@@ -132,7 +150,7 @@ func gatewayConfig(o Options, client *forebay.Client) gateway.Config {
 		BodyTimeout: g.BodyTimeout, BodyRate: g.BodyRate, WriteTimeout: g.WriteTimeout, PublicMetrics: g.PublicMetrics,
 	}
 	for _, k := range f.Keys {
-		cfg.Keys = append(cfg.Keys, gateway.Key(k))
+		cfg.Keys = append(cfg.Keys, access.Key(k))
 	}
 	return cfg
 }
@@ -191,6 +209,9 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.client.Run(work) })
+	if s.warmup != nil {
+		wg.Go(func() { s.warmup.run(work, s) })
+	}
 	defer wg.Wait()
 	defer stop()
 
@@ -216,6 +237,7 @@ func (s *Server) stop() error {
 	for _, d := range slices.Backward(s.doors) {
 		err = errors.Join(err, d.close(late))
 	}
+	err = errors.Join(err, s.closeStores())
 	if err != nil {
 		return fmt.Errorf("the drain of %s was too short: %w", s.drain, err)
 	}

@@ -36,6 +36,7 @@ func Table() []Layer {
 		{Package: "dialect/openai", Layer: 1},
 		{Package: "cache", Layer: 1},
 		{Package: "similar", Layer: 1},
+		{Package: "coalesce", Layer: 1},
 		{Package: "queue", Layer: 1},
 		{Package: "limit", Layer: 1},
 		{Package: "breaker", Layer: 1},

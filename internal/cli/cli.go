@@ -16,6 +16,7 @@ import (
 
 // Streams are the outside of a command.
 type Streams struct {
+	In       io.Reader // nil where there is none
 	Out, Err io.Writer
 	Environ  []string
 }
@@ -43,6 +44,7 @@ failing provider, and measures every step.`,
 	root.SetErr(s.Err)
 	root.SetArgs(args)
 	root.AddCommand(serveCommand(s), demoCommand(s), replayCommand(s), simulateCommand(s),
+		cacheCommand(s), storeCommand(s),
 		validateCommand(s), configCommand(s), versionCommand(s))
 	group(root)
 	root.SetHelpCommand(helpCommand())

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/forebay-ai/forebay/config"
@@ -123,11 +123,7 @@ func settingsTable(values []config.Value, origin bool) string {
 		}
 		t.AppendRow(row)
 	}
-	var lines []string
-	for line := range strings.SplitSeq(t.Render(), "\n") {
-		lines = append(lines, strings.TrimRight(line, " "))
-	}
-	return strings.Join(lines, "\n")
+	return lines(t)
 }
 
 // plainTable is a table without borders: readable, and easy to cut.
@@ -135,5 +131,6 @@ func plainTable() table.Style {
 	style := table.StyleDefault
 	style.Options = table.OptionsNoBordersAndSeparators
 	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
+	style.Format.Header = text.FormatDefault
 	return style
 }

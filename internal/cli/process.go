@@ -28,5 +28,5 @@ func Process() int {
 	})
 	defer wg.Wait()
 	defer cancel()
-	return Main(ctx, os.Args[1:], Streams{Out: os.Stdout, Err: os.Stderr, Environ: os.Environ()})
+	return Main(ctx, os.Args[1:], Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ()})
 }
