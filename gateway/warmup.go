@@ -45,6 +45,8 @@ func (g *Gateway) Warmup(r io.Reader, tenant string) iter.Seq2[*llm.Request, err
 // warmupRequests reads the requests of a file, one a line. A faulty line gives an
 // error that names it, and the next one is read.
 func (x *visit) warmupRequests(r *bufio.Reader) iter.Seq2[*llm.Request, error] {
+	// A visit of its own: the other one is written to while lines are read.
+	x = &visit{gateway: x.gateway, grant: x.grant, id: x.id, trace: x.trace, start: x.start}
 	return func(yield func(*llm.Request, error) bool) {
 		for n := 1; ; n++ {
 			line, err := x.warmupLine(r)

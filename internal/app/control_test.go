@@ -14,10 +14,11 @@ import (
 // TestControl asks both addresses for every route that there is.
 func TestControl(t *testing.T) {
 	s := start(t, app.Options{File: file(t, map[string]string{"control": "127.0.0.1:0"}), Client: scripted(t, llmtest.Script(llmtest.OK("fine")))})
-	control := map[string]bool{"/metrics": true, "/healthz": true, "/readyz": true, "/v1/health": true}
+	operators := map[string]bool{"/metrics": true, "/v1/cache": true, "/v1/cache/invalidate": true, "/v1/cache/warmup": true}
+	both := map[string]bool{"/healthz": true, "/readyz": true, "/v1/health": true, "/v1/cache/explain": true}
 	for _, r := range gateway.Routes() {
 		path := strings.NewReplacer("{id...}", "some/id", "{id}", "some-id", "{operation}", "vc-analysis").Replace(r.Pattern)
-		for base, served := range map[string]bool{s.URL(): r.Pattern != "/metrics", s.ControlURL(): control[r.Pattern]} {
+		for base, served := range map[string]bool{s.URL(): !operators[r.Pattern], s.ControlURL(): operators[r.Pattern] || both[r.Pattern]} {
 			req, err := http.NewRequestWithContext(t.Context(), r.Method, base+path, http.NoBody)
 			if err != nil {
 				t.Fatal(err)
