@@ -53,6 +53,10 @@ test: ## all tests of all modules, each with its own set-up
 bench: ## Forebay beside a bare reverse proxy, interleaved in one run
 	cd bench && $(GO) run ./cmd/gatewaybench
 
+.PHONY: bench-cache
+bench-cache: ## the cache beside otter alone and beside a gateway over Redis (wants redis-server)
+	cd bench && $(GO) run ./cmd/cachebench
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	@for t in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | grep -v '^./bench'); do \

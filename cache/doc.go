@@ -14,4 +14,7 @@
 // The package does not decide what may be stored or served: whether an answer is
 // complete and allowed, how long it lives and what a stale one is good for is the
 // caller's business. It speaks no wire format, and never logs what is in an entry.
+//
+// The package is long on purpose: both tiers are made around one entry and one rule of
+// its validity. What stands most by itself in it is the memory's floor for tenants.
 package cache

@@ -43,7 +43,7 @@ func cacheKeys() []*settings.Key {
 		},
 		{
 			Path: "cache.tenant_floor", Kind: settings.Ratio, Initial: "50%",
-			Doc: "The share of cache.memory that is divided among the tenants: what a tenant keeps within its part, no other tenant displaces. 0% means that they all compete.",
+			Doc: "The share of cache.memory that is divided among the tenants: what a tenant keeps within its part, no other tenant displaces. At most 90%. 0% means that they all compete.",
 		},
 		{
 			Path: "cache.stale_while_revalidate", Kind: settings.Duration, Low: 0, High: 365 * day, Initial: "1m",

@@ -21,6 +21,7 @@ func (f *File) checkNumbers() {
 	f.ordered("queue.offsets.high", "queue.offsets.normal", false)
 	f.ordered("queue.offsets.normal", "queue.offsets.low", false)
 	f.share("cache.jitter", 0.5)
+	f.share("cache.tenant_floor", 0.9)
 	f.share("queue.floor", 1.0/3)
 	reserve, floor := v.Float("queue", "critical_reserve"), v.Float("queue", "floor")
 	if reserve+3*floor > 1+1e-9 && floor <= 1.0/3 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/token"
+	"slices"
 	"strings"
 )
 
@@ -12,15 +13,16 @@ import (
 const (
 	fileLines, fileLinesHard         = 400, 800
 	functionLines, functionLinesHard = 40, 100
-	packageLines                     = 3000
+	packageLines, packageLinesHard   = 3000, 4000
 	interfaceMethods                 = 5
 	functionParameters               = 5
 )
 
 // The words behind which the reason of an exception stands.
 const (
-	reasonWords     = "on purpose:"
-	fileReasonWords = "file is long on purpose:"
+	reasonWords        = "on purpose:"
+	fileReasonWords    = "file is long on purpose:"
+	packageReasonWords = "package is long on purpose:"
 )
 
 // Budgets checks the length of files, functions and packages, the methods of
@@ -40,11 +42,20 @@ func Budgets(t *Tree) []Finding {
 			found = append(found, t.functionBudgets(f)...)
 			found = append(found, t.signatureBudgets(f)...)
 		}
-		if total > packageLines {
-			found = append(found, Finding{Place: p.Path, Text: fmt.Sprintf("has %d lines; a package has at most %d", total, packageLines)})
-		}
+		found = append(found, packageBudget(p, total)...)
 	}
 	return found
+}
+
+func packageBudget(p *Package, total int) []Finding {
+	reason := slices.ContainsFunc(p.Files, func(f *File) bool { return !f.Test && anyComment(f.Syntax, packageReasonWords) })
+	switch {
+	case total > packageLinesHard:
+		return []Finding{{Place: p.Path, Text: fmt.Sprintf("has %d lines; no package has more than %d", total, packageLinesHard)}}
+	case total > packageLines && !reason:
+		return []Finding{{Place: p.Path, Text: fmt.Sprintf("has %d lines; a package has at most %d, or a comment that says %q", total, packageLines, packageReasonWords)}}
+	}
+	return nil
 }
 
 func fileBudget(f *File) []Finding {
