@@ -159,8 +159,8 @@ func (m *memory) deleteAll(which func(*Entry) bool) int {
 		}
 	}
 	if m.shelter != nil {
-		for k, g := range m.shelter.guests.All() {
-			if which(g.entry) && m.shelter.remove(k, nil) {
+		for g := range m.shelter.guests.Values() {
+			if which(g.entry) && m.shelter.remove(g.entry.Key, nil) {
 				n++
 			}
 		}
@@ -179,7 +179,7 @@ func (m *memory) all(see func(*Entry) bool) {
 	if m.shelter == nil {
 		return
 	}
-	for _, g := range m.shelter.guests.All() {
+	for g := range m.shelter.guests.Values() {
 		if !see(g.entry) {
 			return
 		}
@@ -213,8 +213,6 @@ func (m *memory) weigh(e *Entry) int64 { return max(e.size, m.least) }
 func (m *memory) dropped(d otter.DeletionEvent[Key, *Entry]) {
 	e := d.Value
 	w := m.weigh(e)
-	m.bytes.Add(-e.size)
-	m.weight.Add(-w)
 	overflow := d.Cause == otter.CauseOverflow
 	if m.shelter != nil {
 		// An older entry of the key, which the put of this one has not come to remove
@@ -229,6 +227,8 @@ func (m *memory) dropped(d otter.DeletionEvent[Key, *Entry]) {
 			m.shelter.ledger.leave(e.Tenant, w)
 		}
 	}
+	m.bytes.Add(-e.size)
+	m.weight.Add(-w)
 	if overflow {
 		m.evictions.Add(1)
 	}

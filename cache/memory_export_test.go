@@ -68,8 +68,8 @@ func (m *memory) CleanUp() {
 	}
 }
 
-// WeighSheltered is what an entry weighs in the shelter.
-func (m *memory) WeighSheltered(e *Entry) int64 { return max(e.size+guestBytes, m.least) }
+// Weigh is what an entry weighs.
+func (m *memory) Weigh(e *Entry) int64 { return m.weigh(e) }
 
 // PutFirstStep is put up to where the entry is in the pool.
 func (m *memory) PutFirstStep(e *Entry) {
@@ -83,7 +83,7 @@ func (m *memory) PutFirstStep(e *Entry) {
 func (m *memory) ArriveAndLeave(e *Entry) error {
 	l := &m.shelter.ledger
 	l.enter(e.Tenant, m.weigh(e))
-	g := &guest{entry: e, weight: m.WeighSheltered(e)}
+	g := &guest{entry: e, weight: m.Weigh(e)}
 	if admitted, _ := l.evicted(e.Tenant, m.weigh(e), g); !admitted || !l.strike(g) {
 		return errors.New("not admitted, or not struck off")
 	}
@@ -113,17 +113,17 @@ func (m *memory) Audit() error {
 	}
 	if m.shelter != nil {
 		for k, g := range m.shelter.guests.All() {
-			bytes += g.entry.size + guestBytes
+			bytes += g.entry.size
 			weight += g.weight
 			entries++
 			h := seen[g.entry.Tenant]
 			h.entries++
 			h.guests += g.weight
 			seen[g.entry.Tenant] = h
-			if g.stage != lodged || g.owner.tenant != g.entry.Tenant || k != g.entry.Key {
+			if g.stage != lodged || g.owner.tenant != g.entry.Tenant || k != place(g.entry.Key) || g.weight != m.weigh(g.entry) {
 				return fmt.Errorf("a guest of %q in stage %d is booked on %q", g.entry.Tenant, g.stage, g.owner.tenant)
 			}
-			if _, ok := m.entries.GetEntryQuietly(k); ok {
+			if _, ok := m.entries.GetEntryQuietly(g.entry.Key); ok {
 				return fmt.Errorf("an entry of %q is in the pool and in the shelter", g.entry.Tenant)
 			}
 		}

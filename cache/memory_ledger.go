@@ -115,26 +115,26 @@ func (l *ledger) floorOf(tenants int) int64 {
 // evicted books an entry out of the pool that has to go, and says whether it can move
 // to the shelter as g, which is nil where it is of no use any more. If so g is in the
 // books, and lodge must follow. The guests of the chain out are struck off.
-func (l *ledger) evicted(tenant string, pooled int64, g *guest) (admitted bool, out *guest) {
+func (l *ledger) evicted(tenant string, weight int64, g *guest) (admitted bool, out *guest) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h, floor := l.tenants[tenant], l.floorOf(len(l.tenants))
-	rest := h.pooled - pooled
+	rest := h.pooled - weight
 	switch {
 	case g == nil:
-	case rest+h.guests+g.weight <= floor:
+	case h.pooled+h.guests <= floor:
 		admitted = true
 	case rest >= floor:
 		l.giveBackLocked(h, &out)
-	case g.weight <= floor:
-		admitted = l.exchangeLocked(h, max(g.weight, h.guests+g.weight-floor), &out)
+	case weight <= floor:
+		admitted = l.exchangeLocked(h, max(weight, h.guests+weight-floor), &out)
 	}
 	if admitted {
 		h.pooled = rest
 		g.owner = h
-		l.addLocked(h, g.weight)
+		l.addLocked(h, weight)
 	} else {
-		l.leaveLocked(h, pooled)
+		l.leaveLocked(h, weight)
 	}
 	l.trimLocked(floor, &out)
 	return admitted, out

@@ -57,10 +57,10 @@ func (f *floorModel) judge(old *cache.Entry) {
 	for tenant, entries := range f.entries {
 		var weight int64
 		if old != nil && old.Tenant == tenant {
-			weight = f.m.WeighSheltered(old)
+			weight = f.m.Weigh(old)
 		}
 		for _, e := range entries {
-			weight += f.m.WeighSheltered(e)
+			weight += f.m.Weigh(e)
 		}
 		f.safe[tenant] = f.safe[tenant] && weight <= floor
 	}

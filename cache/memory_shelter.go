@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"encoding/binary"
 	"sync/atomic"
 	"time"
 
@@ -13,18 +14,19 @@ import (
 // policy walks past all of those each time it looks for something to evict: with 10,000
 // of them a put takes 54 us instead of 1.5 (otter 2.4.0).
 type shelter struct {
-	guests   *otter.Cache[Key, *guest]
+	// guests are filed under the first 64 bits of their keys: hashes, of which no two
+	// will ever agree in these, and if they did, one of them would be lost. It is
+	// cheaper to look up, and such a node is so much smaller than one of the pool that
+	// it makes up for the guest.
+	guests   *otter.Cache[uint64, *guest]
 	clock    *otter.CoarseClock
 	ledger   ledger
-	least    int64         // what an entry weighs at the least
 	staleFor time.Duration // Config.StaleFor
 	sums     *sums         // of the whole tier
 }
 
-// guestBytes is what a sheltered entry costs beyond the same entry in the pool: 48
-// bytes for the guest, 16 less for a node without weight, and no slot of the frequency
-// sketch, which stays where it is.
-const guestBytes = 32
+// place is where a key's guest is.
+func place(k Key) uint64 { return binary.LittleEndian.Uint64(k[:]) }
 
 // tick is how exactly the shelter knows the time. Entries leave it up to two ticks
 // early. Reading the exact time is a third of what a look-up costs, and whoever comes
@@ -57,12 +59,12 @@ const (
 
 // newShelter makes the shelter of m, of reserve bytes.
 func newShelter(m *memory, reserve int64) (*shelter, error) {
-	s := &shelter{least: m.least, staleFor: m.config.StaleFor, sums: &m.sums, clock: otter.NewCoarseClock(tick)}
+	s := &shelter{staleFor: m.config.StaleFor, sums: &m.sums, clock: otter.NewCoarseClock(tick)}
 	s.ledger.reserve, s.ledger.spare = reserve, m.total/128
 	s.ledger.tenants = map[string]*holding{}
 	var err error
-	s.guests, err = otter.New(&otter.Options[Key, *guest]{
-		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[Key, *guest]) time.Duration {
+	s.guests, err = otter.New(&otter.Options[uint64, *guest]{
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[uint64, *guest]) time.Duration {
 			return max(s.left(e.Value.entry), 1)
 		}),
 		OnAtomicDeletion: s.dropped,
@@ -85,35 +87,41 @@ func (s *shelter) get(k Key) (*Entry, bool) {
 	if s.ledger.sheltered.Load() == 0 {
 		return nil, false
 	}
-	found, ok := s.guests.GetEntryQuietly(k) // the store's own notes of who reads are of no use here
-	if !ok {
+	g := s.find(k)
+	if g == nil {
 		return nil, false
 	}
-	g := found.Value
 	if !g.touched.Load() { // a store to memory that others read costs more than a load
 		g.touched.Store(true)
 	}
 	return g.entry, true
 }
 
-// admit takes in an entry that weighs pooled and has to leave the pool, unless its
-// tenant can do without. Either way it is no longer in the pool's books.
-func (s *shelter) admit(k Key, e *Entry, pooled int64) bool {
+// find returns the guest of k, or nil. The store takes notes of other ways to read it,
+// which would be of no use here.
+func (s *shelter) find(k Key) *guest {
+	found, ok := s.guests.GetEntryQuietly(place(k))
+	if !ok || found.Value.entry.Key != k {
+		return nil
+	}
+	return found.Value
+}
+
+// admit takes in an entry of this weight that has to leave the pool, unless its tenant
+// can do without. Either way it is no longer in the pool's books.
+func (s *shelter) admit(k Key, e *Entry, weight int64) bool {
 	var g *guest
 	// An entry under another key is a fault, and nothing to keep.
 	if k == e.Key && s.left(e) > 0 {
-		g = &guest{entry: e, weight: max(e.size+guestBytes, s.least)}
+		g = &guest{entry: e, weight: weight}
 	}
-	admitted, out := s.ledger.evicted(e.Tenant, pooled, g)
+	admitted, out := s.ledger.evicted(e.Tenant, weight, g)
 	s.letGo(out)
-	if !admitted {
-		return false
+	if admitted {
+		s.guests.Set(place(k), g)
+		s.ledger.lodge(g)
 	}
-	s.sums.bytes.Add(e.size + guestBytes)
-	s.sums.weight.Add(g.weight)
-	s.guests.Set(k, g)
-	s.ledger.lodge(g)
-	return true
+	return admitted
 }
 
 // letGo drops the guests of a chain, which the ledger has struck off already.
@@ -124,7 +132,7 @@ func (s *shelter) letGo(chain *guest) {
 		s.discount(g)
 		s.sums.evictions.Add(1)
 		// Under the key there may be a later one by now.
-		s.guests.ComputeIfPresent(g.entry.Key, func(now *guest) (*guest, otter.ComputeOp) {
+		s.guests.ComputeIfPresent(place(g.entry.Key), func(now *guest) (*guest, otter.ComputeOp) {
 			if now != g {
 				return now, otter.CancelOp
 			}
@@ -140,12 +148,12 @@ func (s *shelter) remove(k Key, except *Entry) bool {
 	if s.ledger.sheltered.Load() == 0 {
 		return false
 	}
-	if _, ok := s.guests.GetEntryQuietly(k); !ok {
+	if s.find(k) == nil {
 		return false
 	}
 	removed := false
-	s.guests.ComputeIfPresent(k, func(g *guest) (*guest, otter.ComputeOp) {
-		if g.entry == except {
+	s.guests.ComputeIfPresent(place(k), func(g *guest) (*guest, otter.ComputeOp) {
+		if g.entry.Key != k || g.entry == except {
 			return g, otter.CancelOp
 		}
 		removed = true
@@ -163,7 +171,7 @@ func (s *shelter) close() {
 
 // dropped strikes off the guests that leave the store without the ledger's doing:
 // expired, replaced or removed. It runs under locks of the store and must not call it.
-func (s *shelter) dropped(d otter.DeletionEvent[Key, *guest]) {
+func (s *shelter) dropped(d otter.DeletionEvent[uint64, *guest]) {
 	if s.ledger.strike(d.Value) {
 		s.discount(d.Value)
 	}
@@ -171,6 +179,6 @@ func (s *shelter) dropped(d otter.DeletionEvent[Key, *guest]) {
 
 // discount takes a guest out of the sums.
 func (s *shelter) discount(g *guest) {
-	s.sums.bytes.Add(-g.entry.size - guestBytes)
+	s.sums.bytes.Add(-g.entry.size)
 	s.sums.weight.Add(-g.weight)
 }

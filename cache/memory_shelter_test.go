@@ -207,3 +207,17 @@ func TestMemoryGetDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// The shelter files by part of the key; it compares all of it.
+func TestShelterComparesWholeKeys(t *testing.T) {
+	m := sheltering(t, 100, time.Hour)
+	other := numberedKey(1)
+	other[31] ^= 1
+	if e, ok := m.Get(other); ok {
+		t.Errorf("found the entry of another key: %v", e.Key)
+	}
+	m.Delete(other)
+	if _, ok := m.Get(numberedKey(1)); !ok {
+		t.Error("Delete of another key removed it")
+	}
+}
