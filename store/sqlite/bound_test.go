@@ -18,7 +18,7 @@ func bounded(bytes int64) func(*sqlite.Config) {
 // TestBound writes ten times what fits: the file keeps to its bound, the newest
 // records are there, and those that went are the oldest.
 func TestBound(t *testing.T) {
-	const bound = 4 << 20
+	const bound = 2 << 20
 	var dir string
 	c := open(t, bounded(bound), func(c *sqlite.Config) { dir = c.Dir }).Cache()
 	r := rand.New(rand.NewPCG(1, 1))
@@ -90,8 +90,8 @@ func TestLowerBound(t *testing.T) {
 	dir := t.TempDir()
 	s, err := openIn(t, dir)
 	must(t, err)
-	for n := 0; n < 40_000; n += 500 {
-		must(t, s.Cache().Write(t.Context(), batch(n, n+500, 1000)))
+	for n := 0; n < 6000; n += 500 {
+		must(t, s.Cache().Write(t.Context(), batch(n, n+500, 3000)))
 	}
 	must(t, s.Close())
 
@@ -102,7 +102,7 @@ func TestLowerBound(t *testing.T) {
 		must(t, s.Cache().Write(t.Context(), batch(50_000+n, 50_001+n, 1000)))
 		used, _, err := s.Cache().Pages()
 		must(t, err)
-		if n == 0 && used*8192 < 10<<20 {
+		if n == 0 && used*8192 < 2*bound {
 			t.Errorf("the first batch did all the work: %d pages are left", used)
 		}
 	}

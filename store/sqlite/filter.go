@@ -15,7 +15,7 @@ const (
 	filterBits   = 16
 	filterProbes = 6
 	blockWords   = 8 // 64 bytes: all bits of a key are in one line of the processor's cache
-	leastRoom    = 1 << 15
+	leastRoom    = 1 << 13
 )
 
 // filter is a set of keys that forgets none but may claim to have one that it has

@@ -45,31 +45,6 @@ func TestDeleteIsBounded(t *testing.T) {
 	}
 }
 
-func TestForgottenWalksBeginAgain(t *testing.T) {
-	c := open(t).Cache()
-	fill(t, c, sqlite.WalkRows+10)
-	for n := range uint64(400) {
-		if _, _, err := c.Delete(t.Context(), tenant(1000+n), 1); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := c.WalksRemembered(); n != 256 {
-		t.Errorf("%d walks are remembered; want 256", n)
-	}
-	want, err := c.Count(t.Context(), tenant(3))
-	must(t, err)
-	deleted := 0
-	for more := true; more; {
-		var n int
-		n, more, err = c.Delete(t.Context(), tenant(3), 100)
-		must(t, err)
-		deleted += n
-	}
-	if int64(deleted) != want.Entries {
-		t.Errorf("%d deleted; want %d", deleted, want.Entries)
-	}
-}
-
 // TestDeleteWithAMovingTime deletes what has expired by a clock that moves on: calls
 // get on, and no call says that there is no more while there is.
 func TestDeleteWithAMovingTime(t *testing.T) {
