@@ -16,9 +16,11 @@ const (
 	proxy  system = "ReverseProxy" // bare httputil.ReverseProxy
 	miss   system = "Forebay miss" // every prompt different
 	hit    system = "Forebay hit"  // one prompt
+	// Every prompt different, and every answer stored on disk too.
+	stored system = "Forebay miss, store"
 )
 
-func (s system) isForebay() bool { return s == miss || s == hit }
+func (s system) isForebay() bool { return s == miss || s == hit || s == stored }
 
 // cell is one way of putting load on the systems. In a round its systems are
 // measured one after the other.
@@ -30,6 +32,9 @@ type cell struct {
 	model       string
 	stream      bool
 	start       bool // measures the start instead: time to the first answer, idle memory
+	// inAll counts CPU from the first request to the end of the process, for all of
+	// the requests: what is done behind the answers counts, however late.
+	inAll bool
 }
 
 const (
@@ -48,6 +53,7 @@ func allCells() []cell {
 		{name: "closed-2k", title: "64 connections, closed loop, whole answers of 2 KB", systems: all, conns: usualConns, model: upstream.Large},
 		{name: "open-whole", title: "500 requests/s, open loop, whole answers of 690 B", systems: all, conns: usualConns, rate: openRate, model: upstream.Small},
 		{name: "open-stream", title: "500 requests/s, open loop, streams of 20 chunks", systems: all, conns: usualConns, rate: openRate, model: upstream.Small, stream: true},
+		{name: "closed-store", title: "64 connections, closed loop, whole answers of 690 B, kept on disk too; CPU in all", systems: []system{proxy, stored}, conns: usualConns, model: upstream.Small, inAll: true},
 		{name: "conns-500", title: "500 connections, closed loop, upstream 50 ms", systems: []system{proxy, miss}, conns: manyConns, model: upstream.Slow},
 	}
 }

@@ -32,6 +32,7 @@ func requirements() []requirement {
 	return []requirement{
 		{"CPU of a miss", "closed-whole", miss, 1.4, proxys, cpuRatio},
 		{"CPU of a miss, stream of 20 chunks", "closed-stream", miss, 1.6, proxys, cpuRatio},
+		{"CPU of a miss, kept on disk too", "closed-store", stored, 1.9, proxys, cpuRatio},
 		{"CPU of a hit, answer of 2 KB", "closed-2k", hit, 0.5, proxys, cpuRatio},
 		{"added p50 at 500/s, whole", "open-whole", miss, 1.2, proxys, func(s summary) *float64 { return s.AddedP50Ratio }},
 		{"added p50 at 500/s, stream", "open-stream", miss, 1.2, proxys, func(s summary) *float64 { return s.AddedP50Ratio }},

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -12,9 +10,8 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/forebay-ai/forebay/bench/internal/loadgen"
 	"github.com/forebay-ai/forebay/bench/internal/proc"
-	"github.com/forebay-ai/forebay/bench/internal/upstream"
+	"github.com/forebay-ai/forebay/bench/internal/subject"
 )
 
 // The subcommands under which this binary runs again as a child.
@@ -26,20 +23,6 @@ const (
 
 // anyPort is an address of this machine only.
 const anyPort = "127.0.0.1:0"
-
-// runUpstream is the model back end, until the parent is done.
-func runUpstream() error {
-	ln, err := net.Listen("tcp", anyPort)
-	if err != nil {
-		return err
-	}
-	var serving sync.WaitGroup
-	serving.Go(func() { err = upstream.New().Serve(ln) })
-	proc.Announce(ln.Addr().String())
-	_ = ln.Close()
-	serving.Wait()
-	return err
-}
 
 // runProxy is httputil.ReverseProxy in front of args[0] and nothing else: the
 // floor of what a gateway on net/http costs.
@@ -59,7 +42,7 @@ func runProxy(args []string) error {
 		return err
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == metricsPath {
+		if r.URL.Path == subject.MetricsPath {
 			writeMallocs(w)
 			return
 		}
@@ -85,18 +68,5 @@ func (b *buffers) Put(p []byte) { b.pool.Put(p) }
 func writeMallocs(w io.Writer) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	fmt.Fprintf(w, "%s %d\n", mallocsMetric, m.Mallocs)
-}
-
-// runLoad reads a Spec, runs it and writes the Result.
-func runLoad(ctx context.Context, in io.Reader, out io.Writer) error {
-	var spec loadgen.Spec
-	if err := json.NewDecoder(in).Decode(&spec); err != nil {
-		return err
-	}
-	res, err := loadgen.Run(ctx, spec)
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(out).Encode(res)
+	fmt.Fprintf(w, "%s %d\n", subject.MallocsMetric, m.Mallocs)
 }

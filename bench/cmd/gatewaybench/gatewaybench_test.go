@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/bench/internal/loadgen"
+	"github.com/forebay-ai/forebay/bench/internal/subject"
 )
 
 // TestMain lets the test binary be every child of a measurement, a stand-in for
@@ -57,8 +58,9 @@ func standIn(config string) error {
 			http.Error(w, "key?", http.StatusUnauthorized)
 			return
 		}
-		if r.URL.Path == metricsPath {
+		if r.URL.Path == subject.MetricsPath {
 			writeMallocs(w)
+			fmt.Fprintf(w, "forebay_cache_store_pending_bytes 0\nforebay_cache_store_dropped_total 0\n")
 			return
 		}
 		body, _ := io.ReadAll(r.Body)
@@ -86,7 +88,7 @@ func measureFor(t *testing.T, file string) (rep report, out string) {
 	}
 	for _, duration := range []string{"200ms", "1s", "3s"} {
 		o, err := parseOptions([]string{
-			"-forebay", self, "-rounds", "1", "-duration", duration, "-warm", "100ms", "-cells", "start,open-whole,closed-2k", "-out", file,
+			"-forebay", self, "-rounds", "1", "-duration", duration, "-warm", "100ms", "-cells", "start,open-whole,closed-2k,closed-store", "-out", file,
 		}, io.Discard)
 		if err != nil {
 			t.Fatal(err)
@@ -114,7 +116,7 @@ func measureFor(t *testing.T, file string) (rep report, out string) {
 
 func TestAWholeMeasurement(t *testing.T) {
 	rep, out := measureFor(t, filepath.Join(t.TempDir(), "results", "out.json"))
-	if len(rep.Runs) != 2+2*4 || len(rep.Summary) != 2+2*4 || rep.SchemaVersion != schemaVersion || rep.Machine.Cores == 0 || rep.Machine.Kernel == "" {
+	if len(rep.Runs) != 2+2*4+2 || len(rep.Summary) != 2+2*4+2 || rep.SchemaVersion != schemaVersion || rep.Machine.Cores == 0 || rep.Machine.Kernel == "" {
 		t.Errorf("%d runs, %d summaries, %+v", len(rep.Runs), len(rep.Summary), rep.Machine)
 	}
 	for _, r := range rep.Runs {
@@ -125,11 +127,13 @@ func TestAWholeMeasurement(t *testing.T) {
 			}
 		case r.Load.Requests == 0 || r.Load.CPUSeconds <= 0 || r.Load.PeakRSSMB <= 1:
 			t.Errorf("%+v", r)
+		case (r.CPUInAllPer10K != nil) != (r.Cell == "closed-store"):
+			t.Errorf("%s, %s: CPU in all %v", r.Cell, r.System, r.CPUInAllPer10K)
 		case (r.AllocsPerRequest == nil) != (r.System == direct):
 			t.Errorf("%s: allocations %v", r.System, r.AllocsPerRequest)
 		}
 	}
-	for _, want := range []string{"Forebay hit", "x proxy", "CPU of a hit, answer of 2 KB", "not measured", "idle memory", rep.Machine.CPU} {
+	for _, want := range []string{"Forebay hit", "x proxy", "CPU of a hit, answer of 2 KB", "CPU of a miss, kept on disk too", "not measured", "idle memory", rep.Machine.CPU} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in:\n%s", want, out)
 		}

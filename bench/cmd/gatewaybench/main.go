@@ -20,6 +20,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/forebay-ai/forebay/bench/internal/loadgen"
+	"github.com/forebay-ai/forebay/bench/internal/upstream"
 )
 
 func main() {
@@ -43,11 +46,11 @@ func dispatch(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		switch args[0] {
 		case cmdUpstream:
-			return runUpstream()
+			return upstream.Child()
 		case cmdProxy:
 			return runProxy(args[1:])
 		case cmdLoad:
-			return runLoad(ctx, os.Stdin, os.Stdout)
+			return loadgen.Serve(ctx, os.Stdin, os.Stdout)
 		}
 	}
 	o, err := parseOptions(args, os.Stderr)

@@ -1,19 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/forebay-ai/forebay/bench/internal/loadgen"
+	"github.com/forebay-ai/forebay/bench/internal/machine"
 	"github.com/forebay-ai/forebay/bench/internal/proc"
+	"github.com/forebay-ai/forebay/bench/internal/subject"
 )
 
 // errMissed says that a required figure was missed, where that was asked for.
@@ -36,6 +35,8 @@ type outcome struct {
 	IdleMB  float64 `json:"idle_mb,omitempty"`
 	// Problem says why the figures are not to be trusted; empty for good ones.
 	Problem string `json:"problem,omitempty"`
+	// CPUInAllPer10K is CPU-seconds for 10,000 requests, counted as cell.inAll says.
+	CPUInAllPer10K *float64 `json:"cpu_seconds_in_all_per_10k,omitempty"`
 }
 
 // idleAfter is when idle memory is read: after the work of the start is over.
@@ -50,7 +51,7 @@ func measure(ctx context.Context, o options, w io.Writer) error {
 		return err
 	}
 	defer l.close()
-	rep := &report{SchemaVersion: schemaVersion, Machine: thisMachine(), Started: time.Now().UTC().Truncate(time.Second), Settings: settingsOf(o)}
+	rep := &report{SchemaVersion: schemaVersion, Machine: machine.This(), Started: time.Now().UTC().Truncate(time.Second), Settings: settingsOf(o)}
 	fmt.Fprintln(w, rep.Machine)
 	for round := 1; round <= o.rounds; round++ {
 		for _, c := range o.cells {
@@ -94,7 +95,7 @@ func newLab(ctx context.Context, o options) (*lab, error) {
 	}
 	l := &lab{self: self, dir: dir}
 	if !o.skipForebay {
-		if l.forebay, err = forebayBinary(ctx, o, dir); err != nil {
+		if l.forebay, err = subject.Build(ctx, o.root, o.forebay, dir); err != nil {
 			l.close()
 			return nil, err
 		}
@@ -104,25 +105,12 @@ func newLab(ctx context.Context, o options) (*lab, error) {
 		l.close()
 		return nil, err
 	}
-	l.upstream = server{child: child, addr: addr, pids: []int{child.PID()}}
+	l.upstream = *subject.Of(child, addr)
 	return l, nil
 }
 
-func forebayBinary(ctx context.Context, o options, dir string) (string, error) {
-	if o.forebay != "" {
-		return filepath.Abs(o.forebay)
-	}
-	file := filepath.Join(dir, "forebay")
-	build := exec.CommandContext(ctx, "go", "build", "-o", file, "./cmd/forebay")
-	build.Dir = o.root
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build forebay in %s: %w\n%s", o.root, err, out)
-	}
-	return file, nil
-}
-
 func (l *lab) close() {
-	l.upstream.stop()
+	l.upstream.Stop()
 	_ = os.RemoveAll(l.dir) // a rest in the temporary folder harms nobody
 }
 
@@ -134,59 +122,57 @@ func (l *lab) measureOne(ctx context.Context, o options, c cell, s system) (*out
 	if err != nil {
 		return nil, err
 	}
-	defer srv.stop()
+	defer srv.Stop()
 	if c.start {
-		out := &outcome{StartMS: float64(time.Since(begin).Microseconds()) / 1000}
-		select {
-		case <-time.After(idleAfter):
-		case <-ctx.Done():
-		}
-		_, now := proc.Memory(proc.Tree(srv.pids))
-		out.IdleMB = float64(now) / 1e6
-		return out, nil
+		return started(ctx, srv, time.Since(begin)), nil
 	}
-	before, allocErr := mallocs(ctx, srv.addr)
-	res, err := l.load(ctx, loadgen.Spec{
-		Addr: srv.addr, Path: chatPath, Key: benchKey, Conns: c.conns, Rate: c.rate, Warm: o.warm, Duration: o.duration,
-		Model: c.model, Stream: c.stream, Unique: s != hit, PIDs: srv.pids, UpstreamPIDs: l.upstream.pids,
+	before, allocErr := srv.Metric(ctx, subject.MallocsMetric)
+	cpuBefore := proc.CPU(proc.Tree(srv.PIDs))
+	res, err := loadgen.RunIn(ctx, exec.Command(l.self, cmdLoad), loadgen.Spec{
+		Addr: srv.Addr, Path: subject.ChatPath, Key: subject.Key, Conns: c.conns, Rate: c.rate, Warm: o.warm, Duration: o.duration,
+		Model: c.model, Stream: c.stream, Unique: s != hit, PIDs: srv.PIDs, UpstreamPIDs: l.upstream.PIDs,
 	})
 	if err != nil {
 		return nil, err
 	}
 	out := &outcome{Load: res, Problem: problem(c, s, res)}
-	if after, err := mallocs(ctx, srv.addr); err == nil && allocErr == nil && res.All > 0 {
+	if after, err := srv.Metric(ctx, subject.MallocsMetric); err == nil && allocErr == nil && res.All > 0 {
 		per := (after - before) / float64(res.All)
 		out.AllocsPerRequest = &per
 	}
-	return out, nil
+	if c.inAll {
+		err = out.countAll(ctx, s, srv, cpuBefore)
+	}
+	return out, err
 }
 
-// load runs the load generator as a process of its own.
-func (l *lab) load(ctx context.Context, spec loadgen.Spec) (*loadgen.Result, error) {
-	in, err := json.Marshal(spec)
-	if err != nil {
-		return nil, err
-	}
-	var out, errOut bytes.Buffer
-	cmd := exec.Command(l.self, cmdLoad)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &errOut
-	child, err := proc.Start(cmd)
-	if err != nil {
-		return nil, err
-	}
+// started is the outcome of a start that took so long.
+func started(ctx context.Context, srv *subject.Server, took time.Duration) *outcome {
 	select {
-	case <-child.Done():
+	case <-time.After(idleAfter):
 	case <-ctx.Done():
-		child.Stop()
 	}
-	if err := child.Wait(); err != nil {
-		return nil, fmt.Errorf("load generator: %w: %s", err, errOut.Bytes())
+	_, now := proc.Memory(proc.Tree(srv.PIDs))
+	return &outcome{StartMS: float64(took.Microseconds()) / 1000, IdleMB: float64(now) / 1e6}
+}
+
+// countAll lets srv finish what it does behind its answers, ends it, and counts what
+// it took since it had taken before. A store writes what waits, and copies its log
+// into the database at its end.
+func (o *outcome) countAll(ctx context.Context, s system, srv *subject.Server, before time.Duration) error {
+	if s == stored {
+		dropped, err := srv.Flushed(ctx)
+		if err != nil {
+			return err
+		}
+		if dropped > 0 && o.Problem == "" {
+			o.Problem = fmt.Sprintf("%d answers were not written down", dropped)
+		}
 	}
-	var res loadgen.Result
-	if err := json.Unmarshal(out.Bytes(), &res); err != nil {
-		return nil, fmt.Errorf("load generator: %w", err)
-	}
-	return &res, nil
+	srv.Stop()
+	per := (srv.Child.CPU() - before).Seconds() / float64(max(o.Load.All, 1)) * 10_000
+	o.CPUInAllPer10K = &per
+	return nil
 }
 
 // problem says what makes a run worthless: faults, or a cache that did something

@@ -3,9 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
-	"text/tabwriter"
+
+	"github.com/forebay-ai/forebay/bench/internal/table"
 )
 
 // print writes one table a cell, then the required figures, then the problems.
@@ -22,15 +21,15 @@ func (r *report) print(w io.Writer, cells []cell) error {
 				rows = append(rows, row(s))
 			}
 		}
-		if err := grid(w, fmt.Sprintf("%s (%s)", c.title, c.name), rows); err != nil {
+		if err := table.Grid(w, fmt.Sprintf("%s (%s)", c.title, c.name), rows); err != nil {
 			return err
 		}
 	}
 	rows := [][]string{{"", "measured", "at most", "", ""}}
 	for _, c := range r.Checks {
-		rows = append(rows, []string{c.Name, number(c.Measured, 2), number(&c.AtMost, 1), c.Unit, c.Verdict})
+		rows = append(rows, []string{c.Name, table.Number(c.Measured, 2), table.Number(&c.AtMost, 1), c.Unit, c.Verdict})
 	}
-	if err := grid(w, "Required of Forebay", rows); err != nil {
+	if err := table.Grid(w, "Required of Forebay", rows); err != nil {
 		return err
 	}
 	for _, run := range r.Runs {
@@ -44,39 +43,12 @@ func (r *report) print(w io.Writer, cells []cell) error {
 }
 
 func startRow(s summary) []string {
-	return []string{string(s.System), number(s.StartMS, 1), number(s.IdleMB, 1)}
+	return []string{string(s.System), table.Number(s.StartMS, 1), table.Number(s.IdleMB, 1)}
 }
 
 func loadRow(s summary) []string {
 	return []string{
-		string(s.System), number(s.PerSecond, 0), number(s.P50US, 0), number(s.P99US, 0), number(s.AddedP50US, 0), number(s.AddedP99US, 0),
-		number(s.CPUPer10K, 3), number(s.CPURatio, 2), number(s.PeakRSSMB, 1), number(s.Allocs, 1), number(s.AllocsRatio, 2),
+		string(s.System), table.Number(s.PerSecond, 0), table.Number(s.P50US, 0), table.Number(s.P99US, 0), table.Number(s.AddedP50US, 0), table.Number(s.AddedP99US, 0),
+		table.Number(s.CPUPer10K, 3), table.Number(s.CPURatio, 2), table.Number(s.PeakRSSMB, 1), table.Number(s.Allocs, 1), table.Number(s.AllocsRatio, 2),
 	}
-}
-
-// number prints what was measured; nothing where it was not.
-func number(v *float64, decimals int) string {
-	if v == nil {
-		return ""
-	}
-	return strconv.FormatFloat(*v, 'f', decimals, 64)
-}
-
-// grid prints rows in columns: the first to the left, the others to the right.
-func grid(w io.Writer, title string, rows [][]string) error {
-	width := 0
-	for _, r := range rows {
-		width = max(width, len(r[0]))
-	}
-	if _, err := fmt.Fprintf(w, "\n%s\n", title); err != nil {
-		return err
-	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	for _, r := range rows {
-		first := r[0] + strings.Repeat(" ", width-len(r[0]))
-		if _, err := fmt.Fprintln(tw, first+"\t"+strings.Join(r[1:], "\t")+"\t"); err != nil {
-			return err
-		}
-	}
-	return tw.Flush()
 }

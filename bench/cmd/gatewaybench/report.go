@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/forebay-ai/forebay/bench/internal/machine"
 )
 
 // schemaVersion is the version of the JSON form.
@@ -15,13 +17,13 @@ const schemaVersion = 1
 
 // report is a whole measurement, as it is written.
 type report struct {
-	SchemaVersion int       `json:"schema_version"`
-	Machine       machine   `json:"machine"`
-	Started       time.Time `json:"started"`
-	Settings      settings  `json:"settings"`
-	Summary       []summary `json:"summary"`
-	Checks        []check   `json:"checks"`
-	Runs          []outcome `json:"runs"`
+	SchemaVersion int             `json:"schema_version"`
+	Machine       machine.Machine `json:"machine"`
+	Started       time.Time       `json:"started"`
+	Settings      settings        `json:"settings"`
+	Summary       []summary       `json:"summary"`
+	Checks        []check         `json:"checks"`
+	Runs          []outcome       `json:"runs"`
 }
 
 type settings struct {
@@ -105,7 +107,12 @@ func positive(v float64) *float64 {
 var (
 	p50 = loadFigure(func(o *outcome) float64 { return o.Load.Latency.P50 })
 	p99 = loadFigure(func(o *outcome) float64 { return o.Load.Latency.P99 })
-	cpu = loadFigure(func(o *outcome) float64 { return o.Load.CPUSecondsPer10K })
+	cpu = loadFigure(func(o *outcome) float64 {
+		if o.CPUInAllPer10K != nil {
+			return *o.CPUInAllPer10K
+		}
+		return o.Load.CPUSecondsPer10K
+	})
 )
 
 func allocs(o *outcome) *float64 { return o.AllocsPerRequest }

@@ -37,8 +37,11 @@ type Spec struct {
 	Duration time.Duration `json:"duration"`
 	Model    string        `json:"model"`
 	Stream   bool          `json:"stream"`
-	// Unique makes every prompt different, so that no cache can answer.
-	Unique bool `json:"unique"`
+	// Unique makes every prompt different, so that no cache can answer. Otherwise
+	// Prompts is how many different ones there are: they are sent in turn, and are the
+	// same ones in every run. Zero means one.
+	Unique  bool  `json:"unique"`
+	Prompts int64 `json:"prompts"`
 	// PIDs are the roots of the process tree under test, UpstreamPIDs of the one
 	// behind it.
 	PIDs         []int `json:"pids"`
@@ -90,6 +93,7 @@ type Percentiles struct {
 const (
 	maxConns       = 2000
 	maxDuration    = time.Minute
+	maxPrompts     = 1_000_000_000
 	requestTimeout = 15 * time.Second
 	// drainTime is how long after the measured part requests may still be sent that
 	// belong to it, when the server cannot keep up with the rate.
@@ -109,6 +113,8 @@ func (s *Spec) validate() error {
 		return fmt.Errorf("loadgen: times are at most %v, the measured one above 0", maxDuration)
 	case s.Rate < 0 || s.Rate > 1e6:
 		return fmt.Errorf("loadgen: rate %v is not 0 to 1,000,000", s.Rate)
+	case s.Prompts < 0 || s.Prompts > maxPrompts:
+		return fmt.Errorf("loadgen: %d prompts are not 0 to %d", s.Prompts, maxPrompts)
 	}
 	return nil
 }

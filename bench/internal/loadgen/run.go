@@ -18,7 +18,7 @@ type run struct {
 	start    time.Time // of the first request
 	begin    time.Time // of the measured part
 	end      time.Time
-	numbers  atomic.Int64 // the last number of a unique prompt
+	numbers  atomic.Int64 // of the last prompt, where they differ
 	unsent   int          // of the open loop
 }
 
@@ -41,8 +41,10 @@ const connectTime = 200 * time.Millisecond
 
 func newRun(ctx context.Context, s *Spec) (*run, error) {
 	r := &run{spec: s, template: newTemplate(s)}
-	// Numbers differ between runs too: a gateway may still know the last run's prompts.
-	r.numbers.Store(time.Now().UnixNano() / 1000 % 1e11)
+	if s.Unique {
+		// Numbers differ between runs too: a gateway may still know the last run's prompts.
+		r.numbers.Store(time.Now().UnixNano() / 1000 % 1e11)
+	}
 	for range s.Conns {
 		c := &conn{req: append([]byte(nil), r.template.bytes...)}
 		if err := c.dial(ctx, s.Addr); err != nil {
@@ -95,8 +97,11 @@ func (r *run) closed(ctx context.Context) {
 
 // send writes the connection's next request.
 func (r *run) send(c *conn) error {
-	if r.spec.Unique {
+	switch {
+	case r.spec.Unique:
 		r.template.number(c.req, r.numbers.Add(1))
+	case r.spec.Prompts > 0:
+		r.template.number(c.req, r.numbers.Add(1)%r.spec.Prompts)
 	}
 	if err := c.net.SetDeadline(time.Now().Add(requestTimeout)); err != nil {
 		return err

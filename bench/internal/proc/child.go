@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// stopGrace is how long a child may take to stop when it is asked to.
-const stopGrace = 5 * time.Second
+// stopGrace is how long a child may take to stop when it is asked to: a Forebay
+// with a store copies up to 128 MiB of its log into the database first.
+const stopGrace = 15 * time.Second
 
 // listening is what a child of ours prints before its address.
 const listening = "listening "
@@ -91,7 +92,14 @@ func (c *Child) Wait() error {
 	return c.err
 }
 
-// Stop ends the child, the hard way if it takes longer than 5 s, and waits for
+// CPU is what the child took from its start to its end, threads and children that
+// had ended before included. It waits for the end.
+func (c *Child) CPU() time.Duration {
+	<-c.done
+	return c.cmd.ProcessState.UserTime() + c.cmd.ProcessState.SystemTime()
+}
+
+// Stop ends the child, the hard way if it takes longer than 15 s, and waits for
 // its end. It may be called more than once.
 func (c *Child) Stop() {
 	if c.in != nil {

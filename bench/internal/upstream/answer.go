@@ -12,6 +12,8 @@ const (
 	Small = "bench"      // SmallBytes, at once
 	Large = "bench-2k"   // LargeBytes, at once
 	Slow  = "bench-slow" // SmallBytes, after SlowDelay
+	// Words is LargeBytes at once, which can be compressed as what models write (Prose).
+	Words = "bench-words"
 )
 
 // Sizes of the answers' bodies, and the delay of Slow. Small is what a model's
@@ -37,6 +39,7 @@ func newAnswers() map[string]*answer {
 	return map[string]*answer{
 		Small: {whole: wholeResponse(SmallBytes), stream: stream},
 		Large: {whole: wholeResponse(LargeBytes), stream: stream},
+		Words: {whole: response(Prose(LargeBytes, 1)), stream: stream},
 		Slow:  {whole: wholeResponse(SmallBytes), stream: stream, delay: SlowDelay},
 	}
 }
@@ -55,8 +58,11 @@ const (
 // wholeResponse makes an answer whose body has exactly size bytes.
 func wholeResponse(size int) []byte {
 	text := strings.Repeat("water flows ", size/12+1)[:size-len(wholeHead)-len(wholeTail)]
-	return fmt.Appendf(nil, wholeFormat, size, wholeHead+text+wholeTail)
+	return response([]byte(wholeHead + text + wholeTail))
 }
+
+// response is a whole HTTP response with a body of JSON.
+func response(body []byte) []byte { return fmt.Appendf(nil, wholeFormat, len(body), body) }
 
 // streamResponse makes a streamed answer, one HTTP chunk an event, as servers
 // that flush each event write it.

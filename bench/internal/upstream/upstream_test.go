@@ -51,7 +51,7 @@ func ask(t *testing.T, url, model string, stream, chunked bool) (*http.Response,
 
 func TestWholeAnswers(t *testing.T) {
 	url := start(t)
-	for model, size := range map[string]int{upstream.Small: 690, upstream.Large: 2048, upstream.Slow: 690, "another": 690} {
+	for model, size := range map[string]int{upstream.Small: 690, upstream.Large: 2048, upstream.Words: 2048, upstream.Slow: 690, "another": 690} {
 		for _, chunked := range []bool{false, true} {
 			begin := time.Now()
 			res, text := ask(t, url, model, false, chunked)

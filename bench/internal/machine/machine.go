@@ -1,4 +1,5 @@
-package main
+// Package machine says where figures come from. It works on Linux.
+package machine
 
 import (
 	"fmt"
@@ -8,8 +9,8 @@ import (
 	"strings"
 )
 
-// machine is where the figures come from.
-type machine struct {
+// Machine is a computer with its software, as results name it.
+type Machine struct {
 	CPU      string  `json:"cpu"`
 	Cores    int     `json:"cores"`
 	MemoryGB float64 `json:"memory_gb"` // 10^9 bytes
@@ -18,12 +19,14 @@ type machine struct {
 	Go       string  `json:"go"`
 }
 
-func (m machine) String() string {
+// String is all of it on one line.
+func (m Machine) String() string {
 	return fmt.Sprintf("%s, %d cores, %.0f GB, %s, kernel %s, %s", m.CPU, m.Cores, m.MemoryGB, m.OS, m.Kernel, m.Go)
 }
 
-func thisMachine() machine {
-	m := machine{CPU: "unknown CPU", Cores: runtime.NumCPU(), OS: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version()}
+// This is the machine that the program runs on; what it does not tell is left out.
+func This() Machine {
+	m := Machine{CPU: "unknown CPU", Cores: runtime.NumCPU(), OS: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version()}
 	if v := field("/proc/cpuinfo", "model name"); v != "" {
 		m.CPU = v
 	}
