@@ -45,7 +45,7 @@ func BenchmarkWrite(b *testing.B) {
 // BenchmarkWriteAtBound has each record displace an old one. The bound is small, so
 // that a benchmark can reach it: 50,000 records.
 func BenchmarkWriteAtBound(b *testing.B) {
-	c := open(b, bounded(512<<20)).Cache()
+	c := open(b, bounded(64<<20)).Cache()
 	sealed := record(0, benchSize).Sealed
 	next := 0
 	write := func(n int) {
@@ -57,7 +57,7 @@ func BenchmarkWriteAtBound(b *testing.B) {
 		}
 		must(b, c.Write(b.Context(), all))
 	}
-	for range 5120 {
+	for range 600 {
 		write(100)
 	}
 	b.ResetTimer()

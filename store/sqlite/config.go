@@ -19,10 +19,10 @@ type Config struct {
 	Dir string
 	// CacheBytes bounds cache.db on disk, in bytes: when it is full, the records that
 	// were written first make room. Zero means 4 GiB, negative no bound; else at
-	// least 1 MiB. The file exceeds the bound by at most a few percent and one batch;
-	// its write-ahead log comes on top, with up to 128 MiB, or an eighth of a bound
-	// that is below 1 GiB. Under a lower bound than before, the file shrinks with
-	// the writes that follow.
+	// least 1 MiB. The file exceeds the bound by a few percent and one batch at most;
+	// its write-ahead log comes on top, as a rule with 64 MiB, or a quarter of the
+	// bound where that is less. Under a lower bound than before, the file shrinks
+	// with the writes that follow.
 	CacheBytes int64
 	// Logger gets what an operator should know: a damaged file that was set aside.
 	// Nil means that nobody is told.

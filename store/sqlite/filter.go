@@ -10,7 +10,7 @@ import (
 
 const (
 	// filterBits is how many bits a filter has for each key that it is made for: 2
-	// bytes a record. With filterProbes of them set for each key, about one key in 300
+	// bytes a record. With filterProbes of them set for each key, about one key in 700
 	// that is not there passes when the filter is full (TestFilter measures it).
 	filterBits   = 16
 	filterProbes = 6
