@@ -96,8 +96,10 @@ type Store interface {
 	// two with one key the later one counts. They outlast the end of the process; a
 	// power cut may undo the last ones. It keeps no reference to its arguments.
 	Write(ctx context.Context, records []Record) error
-	// Delete removes at most limit records of a selection and says how many. It does
-	// a bounded amount of work: more reports that records of the selection may be left.
+	// Delete removes at most limit records of a selection and says how many; limit is
+	// positive. It does a bounded amount of work: more reports that records of the
+	// selection may be left. Whoever wants to come to the end calls again with the very
+	// same selection, its times included.
 	Delete(ctx context.Context, sel Selection, limit int) (deleted int, more bool, err error)
 	// Count counts the records of a selection. It may take seconds for large stores.
 	Count(ctx context.Context, sel Selection) (Size, error)

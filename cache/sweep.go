@@ -56,9 +56,13 @@ func (d *disk) sweep(ctx context.Context) (more bool, err error) {
 		return true, err
 	}
 	now := time.Now()
-	if more, err := d.delete(ctx, Selection{Dropped: now}); err != nil || more {
+	if d.writer.passed.IsZero() {
+		d.writer.passed = now
+	}
+	if more, err := d.delete(ctx, Selection{Dropped: d.writer.passed}); err != nil || more {
 		return more, err
 	}
+	d.writer.passed = time.Time{}
 	upTo := g.forgettable(now)
 	if upTo == 0 {
 		return false, nil

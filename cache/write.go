@@ -13,6 +13,9 @@ type writing struct {
 	records            []Record
 	sealed, plain, aad []byte
 	backoff            time.Duration // before the next try to sweep; zero while that works
+	// passed is the time by which records are deleted that the sweep goes through the
+	// store with; it stands still until the store has been gone through. Zero in between.
+	passed time.Time
 }
 
 // write is the writer's goroutine: it writes batches, and between them sweeps.
