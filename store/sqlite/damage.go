@@ -43,6 +43,16 @@ func damaged(err error) bool {
 	}
 }
 
+// errUnreadable stands for a value that is not of its column's type.
+var errUnreadable = errors.New("a value is not of the type of its column")
+
+// unreadable reports whether database/sql could not convert a value: every column has a
+// type that only values of that type are written to, so the row is damaged. There is no
+// error to compare with; the words are those of (*sql.Rows).Scan.
+func unreadable(err error) bool {
+	return err != nil && codeOf(err) == 0 && strings.Contains(err.Error(), "sql: Scan error on column")
+}
+
 // suspect leaves a note that the file at path is damaged, for the next start.
 func suspect(path string) error {
 	return os.WriteFile(path+suspectSuffix, nil, 0o600)

@@ -116,7 +116,9 @@ func openDatabase(path string, l layout) (*database, error) {
 	}
 	if err := d.open(l); err != nil {
 		d.disconnect() // the error that matters is the first
-		if damaged(err) {
+		// A statement of ours that SQLite does not understand means that the schema is not
+		// what it was: that it is ours and of this version was checked before.
+		if damaged(err) || codeOf(err)&0xff == sqlite3.SQLITE_ERROR {
 			err = fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
@@ -299,9 +301,13 @@ func (d *database) usable(ctx context.Context) error {
 // seen looks at the error of an operation for what has to be remembered: damage,
 // for the next start, and a sync that failed, for the writes to come.
 func (d *database) seen(err error) error {
+	if unreadable(err) {
+		// The error's own words have the value in them.
+		err = errUnreadable
+	}
 	switch {
 	case err == nil:
-	case damaged(err):
+	case damaged(err), err == errUnreadable:
 		if !d.noted.Swap(true) {
 			err = errors.Join(err, suspect(d.path))
 		}

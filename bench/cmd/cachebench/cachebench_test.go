@@ -129,6 +129,10 @@ func TestAWholeMeasurement(t *testing.T) {
 			t.Errorf("%q is missing", want)
 		}
 	}
+	_, required, _ := strings.Cut(out.String(), "\nRequired\n")
+	if !strings.Contains(required, "Forebay, memory: CPU of a hit") || strings.Contains(required, "Forebay, disk") {
+		t.Errorf("required:\n%s", required)
+	}
 	if text, err := os.ReadFile(file); err != nil || string(text) != out.String() {
 		t.Errorf("the file says something else: %v\n%s", err, text)
 	}

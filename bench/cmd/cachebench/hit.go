@@ -19,7 +19,7 @@ const (
 	// other one's turn finds the machine as it was.
 	hitTurn   = 100_000
 	keyTurn   = 5000
-	hitRounds = 15 // for each round of the others: these are short
+	hitRounds = 9 // for each round of the others: these are short
 )
 
 // plainEntry is what an entry weighs beside its body; the exact weight does not

@@ -40,6 +40,7 @@ type rival struct {
 	srv     *subject.Server
 	prompts int64
 	against *rival  // whose hits it is compared with; nil for Redis's
+	atMost  float64 // what is required of that; zero where nothing is
 	tier    string  // where its hits are to come from, as Forebay's metric names it
 	closed  samples // of the closed loop
 	open    samples // of the open loop
@@ -116,8 +117,10 @@ func startGateways(ctx context.Context, b *bench) (g *gateways, err error) {
 	}
 	few := &rival{name: "Redis", srv: redis, prompts: memoryPrompts}
 	many := &rival{name: "Redis", srv: redis, prompts: b.prompts}
+	// Redis has its answers in memory. What comes from a disk need not be faster.
+	// Redis has its answers in memory. What comes from a disk need not be cheaper.
 	g.rivals = []*rival{
-		{name: "Forebay, memory", srv: servers[0], prompts: memoryPrompts, against: few, tier: "memory"},
+		{name: "Forebay, memory", srv: servers[0], prompts: memoryPrompts, against: few, atMost: 1, tier: "memory"},
 		few,
 		{name: "Forebay, disk", srv: servers[1], prompts: b.prompts, against: many, tier: "store"},
 		many,
@@ -231,7 +234,7 @@ func (g *gateways) tell(b *bench) {
 		})
 		if o := r.against; o != nil {
 			ratio := func(what string, a, of []float64) figure {
-				return figure{name: r.name + ": " + what, measured: ratios(a, of), decimals: 2, unit: "x Redis", atMost: 1}
+				return figure{name: r.name + ": " + what, measured: ratios(a, of), decimals: 2, unit: "x Redis", atMost: r.atMost}
 			}
 			b.report.add(
 				ratio("CPU of a hit", r.closed.cpu, o.closed.cpu),
