@@ -47,7 +47,7 @@ race: ## all tests under the race detector, in random order
 
 .PHONY: test
 test: ## all tests of all modules, each with its own set-up
-	( rc=0; for module in . sdktest bench; do ( cd $$module && $(GO) test -count=1 -json ./... ) || rc=1; done; exit $$rc ) | $(report)
+	( rc=0; for module in . sdktest bench; do ( cd $$module && $(GO) test -count=1 -timeout=30m -json ./... ) || rc=1; done; exit $$rc ) | $(report)
 
 .PHONY: bench
 bench: ## Forebay beside a bare reverse proxy, interleaved in one run

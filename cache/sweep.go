@@ -56,13 +56,9 @@ func (d *disk) sweep(ctx context.Context) (more bool, err error) {
 		return true, err
 	}
 	now := time.Now()
-	if d.writer.passed.IsZero() {
-		d.writer.passed = now
-	}
-	if more, err := d.delete(ctx, Selection{Dropped: d.writer.passed}); err != nil || more {
+	if more, err := d.deletePassed(ctx, now); err != nil || more {
 		return more, err
 	}
-	d.writer.passed = time.Time{}
 	upTo := g.forgettable(now)
 	if upTo == 0 {
 		return false, nil
@@ -72,6 +68,19 @@ func (d *disk) sweep(ctx context.Context) (more bool, err error) {
 	}
 	g.forget(upTo)
 	return false, nil
+}
+
+// deletePassed deletes some of the records whose time has passed. It goes by one time
+// until the store has been gone through.
+func (d *disk) deletePassed(ctx context.Context, now time.Time) (more bool, err error) {
+	w := &d.writer
+	if w.passed.IsZero() {
+		w.passed = now
+	}
+	if more, err = d.delete(ctx, Selection{Dropped: w.passed}); err == nil && !more {
+		w.passed = time.Time{}
+	}
+	return more, err
 }
 
 // deleteDoomed deletes the records that cannot be used.

@@ -27,7 +27,7 @@ func TestKill(t *testing.T) {
 	}
 	rounds := 30
 	if long {
-		rounds = 1000
+		rounds = 200
 	}
 	dir := t.TempDir()
 	said := newSaid()
