@@ -368,3 +368,27 @@ func TestPolicyFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestTenThousandIdenticalMisses asks the same at once, whole and streamed: one call.
+func TestTenThousandIdenticalMisses(t *testing.T) {
+	for _, stream := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := llmtest.Script(llmtest.OK("one answer").After(time.Second))
+			c := newClient(t, nil, p)
+			var wg sync.WaitGroup
+			for range 10_000 {
+				wg.Go(func() {
+					r := request("q")
+					r.Stream = stream
+					if res, err := c.Do(t.Context(), r); err != nil || text(res) != "one answer" {
+						t.Errorf("%v", err)
+					}
+				})
+			}
+			wg.Wait()
+			if n := len(p.Calls()); n != 1 {
+				t.Errorf("%d calls (streamed: %v)", n, stream)
+			}
+		})
+	}
+}
