@@ -109,13 +109,15 @@ func (run *isolation) phase(s *served, phase uint64, n int) {
 	wg.Wait()
 }
 
-var canary = regexp.MustCompile(`CANARY-t\d+-u\d+`)
+// canary has names of one length: the beginning of one, where a caller stopped reading,
+// is nobody else's.
+var canary = regexp.MustCompile(`CANARY-t\d\d-u\d\d`)
 
 // one sends one request and looks at all that comes back.
 func (run *isolation) one(url string, client *http.Client, r *rand.Rand) {
 	// A few tenants and users ask most, as everywhere, so that answers are found again.
 	tenant, user := min(int(r.ExpFloat64()*8), isolationTenants-1), min(int(r.ExpFloat64()*3), isolationUsers-1)
-	own := fmt.Sprintf("CANARY-t%d-u%d", tenant, user)
+	own := fmt.Sprintf("CANARY-t%02d-u%02d", tenant, user)
 	question := fmt.Sprintf("What is my name? %d", r.IntN(5))
 	if r.IntN(3) == 0 {
 		question = "I am " + own + ", remember it " + strconv.Itoa(r.IntN(4))
