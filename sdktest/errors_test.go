@@ -173,8 +173,8 @@ func TestProviderRefusals(t *testing.T) {
 		{"refuse", http.StatusBadGateway, "provider_connection_failed"},
 	} {
 		t.Run(c.fault, func(t *testing.T) {
-			r.faults(t, c.fault)
-			_, err := client.Chat.Completions.New(t.Context(), question("m1", "Hello"))
+			r.faults(t, c.fault) // and another question: a refusal of the same one is repeated for a minute
+			_, err := client.Chat.Completions.New(t.Context(), question("m1", "Hello, "+c.fault))
 			e := apiError(t, err)
 			if e.StatusCode != c.status || e.Message == "" || !strings.Contains(e.RawJSON(), `"error_type":"`+c.kind+`"`) {
 				t.Errorf("status %d, want %d and %s: %s", e.StatusCode, c.status, c.kind, e.RawJSON())
