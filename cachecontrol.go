@@ -73,10 +73,12 @@ func (cc CacheControl) Erase(ctx context.Context, tenant, user string) error {
 	if err := cc.audit(ctx, "cache.erase", cache.Scope{Tenant: tenant, User: user}); err != nil {
 		return err
 	}
+	err := cc.client.cache.Erase(ctx, tenant, user)
+	// Behind it, when no answer of before is stored any more and its text noted.
 	if cc.client.similar != nil {
 		cc.client.similar.Clear() // it holds texts, and does not know whose
 	}
-	return controlError("erase cached answers", cc.client.cache.Erase(ctx, tenant, user))
+	return controlError("erase cached answers", err)
 }
 
 // CacheStats counts how calls met the cache.

@@ -31,6 +31,10 @@ const warmupReports = 10 * time.Second
 // run fetches the answers until ctx ends, and says in the log how far it is.
 func (w *warmup) run(ctx context.Context, s *Server) {
 	defer w.file.Close()
+	if err := s.client.Cache().Usable(); err != nil {
+		s.log.Warn("the cache was not warmed up", "error", err)
+		return // what is fetched would be thrown away
+	}
 	told := time.Now()
 	report, err := fetch.Run(ctx, s.client, fetch.List{
 		Requests: s.gate.Warmup(w.file, ""), Concurrency: w.concurrency,
