@@ -70,6 +70,9 @@ type Attempt struct {
 type Source struct {
 	Queue func() QueueSample
 	Cache func() CacheSample
+	// Jobs is nil where there is no durable queue; the metrics of jobs are there then
+	// once one is recorded.
+	Jobs func() JobSample
 }
 
 // QueueSample is the state of the waiting line and of the limits behind it.

@@ -23,6 +23,7 @@ type metrics struct {
 	transitions                  *prometheus.CounterVec
 	stored, storedBytes          prometheus.Counter
 	build                        prometheus.Gauge
+	jobs                         *jobMetrics
 
 	// By stage and by band: known beforehand, so that they are looked up once and
 	// are there, at zero, from the first scrape.
@@ -93,6 +94,7 @@ func newMetrics(cfg Config) *metrics {
 	m.stored = prometheus.NewCounter(prometheus.CounterOpts(d.opts("cache_stored_total", "Answers put into the cache.")))
 	m.storedBytes = prometheus.NewCounter(prometheus.CounterOpts(d.opts("cache_stored_bytes_total", "Bytes of answers put into the cache.")))
 	m.build = buildInfo(d, cfg)
+	m.jobs = newJobMetrics(d)
 	for i, s := range stageOrder {
 		m.stages[i] = m.stage.WithLabelValues(string(s))
 	}
@@ -106,10 +108,10 @@ func newMetrics(cfg Config) *metrics {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{
+	return append(m.jobs.collectors(),
 		m.requests, m.duration, m.stage, m.firstToken, m.queueWait, m.overhead, m.tokens, m.attempts,
 		m.upstream, m.upstreamFirstToken, m.refused, m.retries, m.transitions, m.stored, m.storedBytes, m.build,
-	}
+	)
 }
 
 // declare makes metrics of one namespace.

@@ -156,6 +156,9 @@ func (m *Monitor) Registry() *prometheus.Registry { return m.registry }
 // added up. stop ends that; it may be called more than once, and a scrape that is
 // under way may still ask once.
 func (m *Monitor) Watch(src Source) (stop func()) {
+	if src.Jobs != nil {
+		m.metrics.jobs.series()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	id := m.nextID

@@ -60,6 +60,7 @@ func fullCall() *monitor.Call {
 
 func source() monitor.Source {
 	return monitor.Source{
+		Jobs: jobSample,
 		Queue: func() monitor.QueueSample {
 			return monitor.QueueSample{
 				Waiting: [4]int{1, 2, 3, 4}, Oldest: 1500 * time.Millisecond,
@@ -188,6 +189,15 @@ func TestVocabulary(t *testing.T) {
 		"forebay_inflight_requests":                    "target",
 		"forebay_inflight_requests_limit":              "target",
 		"forebay_breaker_state":                        "state,target",
+		"forebay_jobs":                                 "priority,state",
+		"forebay_jobs_oldest_seconds":                  "priority",
+		"forebay_jobs_bytes":                           "",
+		"forebay_jobs_dead":                            "",
+		"forebay_jobs_damaged":                         "",
+		"forebay_jobs_store_up":                        "",
+		"forebay_job_events_total":                     "event,priority",
+		"forebay_job_wait_seconds":                     "priority",
+		"forebay_job_run_seconds":                      "priority",
 		"forebay_breaker_transitions_total":            "from,target,to",
 		"forebay_build_info":                           "go_version,revision,version",
 	}

@@ -19,6 +19,7 @@ type pulledDescs struct {
 	staleHits, damaged, invalidations      *prometheus.Desc
 	savedTokens, savedCost                 *prometheus.Desc
 	store                                  storeDescs
+	jobs                                   jobDescs
 }
 
 // storeDescs describes the metrics of the cache's persistent tier.
@@ -59,6 +60,7 @@ func newPulledDescs(namespace string) pulledDescs {
 			unpacked: desc("cache_store_unpacked_bytes_total", "Bytes of stored answers that were compressed, before it."),
 			packed:   desc("cache_store_packed_bytes_total", "Bytes of stored answers that were compressed, after it."),
 		},
+		jobs: newJobDescs(desc),
 	}
 }
 
@@ -70,7 +72,7 @@ type pull struct{ monitor *Monitor }
 // Describe implements prometheus.Collector.
 func (p *pull) Describe(ch chan<- *prometheus.Desc) {
 	d := p.monitor.metrics.pulled
-	for _, desc := range append(d.store.all(),
+	for _, desc := range append(append(d.store.all(), d.jobs.all()...),
 		d.cost, d.breaker, d.depth, d.oldest, d.inflight, d.inflightLimit, d.entries, d.bytes, d.hits, d.misses, d.evictions,
 		d.staleHits, d.damaged, d.invalidations, d.savedTokens, d.savedCost) {
 		ch <- desc
@@ -92,6 +94,7 @@ func (p *pull) Collect(ch chan<- prometheus.Metric) {
 	p.collectBreakers(e)
 	p.collectQueues(e, sources)
 	p.collectCaches(e, sources)
+	p.collectJobs(e, sources)
 }
 
 func (p *pull) collectBreakers(e emitter) {
