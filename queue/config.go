@@ -26,6 +26,21 @@ type Config struct {
 	Warn, Critical int
 	// MaxAge is how long a request waits at most, whatever its deadline. Zero means 60 s.
 	MaxAge time.Duration
+	// Target is the wait that a line may have in the long run. When the oldest request of
+	// a band has waited longer all the time for an Interval, its line stands: then
+	// the newest goes first of each tenant that waits longer than the target, such a
+	// tenant finds room only while fewer wait than slots are in use, and those who
+	// have waited twice the target leave when others come. Shorter bursts wait in
+	// order of arrival, bounded by their deadlines. Claimed jobs (Entry.Durable) are
+	// not affected. Zero means a quarter of the time that each request has, until its
+	// deadline or for MaxAge, and that the interval runs only while requests are lost:
+	// as long as all are answered in time, none is turned away for a shorter wait.
+	// Negative means order of arrival at all times.
+	Target time.Duration
+	// Interval is how long that takes. Zero means twenty times the target, which is
+	// five times the time that the requests have where Target is zero too. Negative
+	// means order of arrival at all times.
+	Interval time.Duration
 	// Offsets say how much longer than a critical request the other bands wait
 	// before they are its equals.
 	Offsets Offsets
@@ -75,6 +90,8 @@ func (c Config) Validate() error {
 	check(c.Critical <= d.Max, "critical", c.Critical, fmt.Sprintf("use at most queue.max (%d)", d.Max))
 	check(c.Warn < 0 || c.Critical < 0 || d.Warn <= d.Critical, "warn", d.Warn, fmt.Sprintf("use at most queue.critical (%d)", d.Critical))
 	check(c.MaxAge >= 0, "max_age", c.MaxAge, "use a duration above 0, such as 60s")
+	check(c.Target <= d.MaxAge, "target", c.Target, fmt.Sprintf("use at most queue.max_age (%s): nothing waits longer", d.MaxAge))
+	check(c.Interval <= 0 || c.Interval >= c.Target, "interval", c.Interval, fmt.Sprintf("use at least queue.target (%s)", c.Target))
 	check(c.CriticalReserve <= 1, "critical_reserve", c.CriticalReserve, "use a share from 0 to 1, or -1 for none")
 	check(c.Floor <= 1.0/3, "floor", c.Floor, "use a share from 0 to 0.33, or -1 for none")
 	if c.CriticalReserve <= 1 && c.Floor <= 1.0/3 {
@@ -102,6 +119,12 @@ func (c Config) withDefaults() Config {
 	c.Critical = orDefault(c.Critical, max(min(100, c.Max), c.Warn))
 	c.Warn = orDefault(c.Warn, min(50, c.Critical))
 	c.MaxAge = orDefault(c.MaxAge, 60*time.Second)
+	if c.Target > c.MaxAge {
+		c.Target = 0
+	}
+	if c.Interval > 0 && c.Interval < c.Target {
+		c.Interval = 0
+	}
 	c.Offsets.High = orNone(c.Offsets.High, 5*time.Second)
 	c.Offsets.Normal = orNone(c.Offsets.Normal, 15*time.Second)
 	c.Offsets.Low = orNone(c.Offsets.Low, 60*time.Second)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +24,10 @@ func TestValidate(t *testing.T) {
 		{MaxBytes: -1, CriticalReserve: -1, Floor: -1},
 		{CriticalReserve: 0.7, Floor: 0.1},
 		{Offsets: queue.Offsets{High: -1, Normal: -1, Low: -1}},
+		{Target: -1, Interval: -1},
+		{Target: time.Second, Interval: time.Second},
+		{Target: time.Second},
+		{Interval: time.Millisecond},
 	} {
 		if err := ok.Validate(); err != nil {
 			t.Errorf("%+v: %v", ok, err)
@@ -40,6 +45,8 @@ func TestValidate(t *testing.T) {
 		{queue.Config{Max: 10, Critical: 20}, []string{"queue.critical: 20 "}},
 		{queue.Config{Warn: 20, Critical: 10}, []string{"queue.warn: 20 is not possible; use at most queue.critical (10)"}},
 		{queue.Config{CriticalReserve: 0.9}, []string{"queue.floor: 0.05 is not possible; three floors and queue.critical_reserve (0.9)"}},
+		{queue.Config{Target: time.Minute + 1}, []string{"queue.target: 1m0.000000001s is not possible; use at most queue.max_age (1m0s)"}},
+		{queue.Config{Target: time.Second, Interval: time.Millisecond}, []string{"queue.interval: 1ms is not possible; use at least queue.target (1s)"}},
 		{queue.Config{Offsets: queue.Offsets{Normal: time.Second}}, []string{"queue.offsets.high: 5s is not possible; use at most queue.offsets.normal (1s)"}},
 		{queue.Config{Offsets: queue.Offsets{Low: time.Second}}, []string{"queue.offsets.normal: 15s "}},
 	} {
@@ -115,4 +122,33 @@ func BenchmarkHandOver(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkRefusal is a request that is refused at the door of a full line of many tenants.
+func BenchmarkRefusal(b *testing.B) {
+	l := queue.NewLine(queue.Config{Target: -1}, newSlots(1))
+	if _, err := l.Enter(b.Context(), queue.Entry{}); err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(b.Context())
+	var wg sync.WaitGroup
+	const n = 500
+	for i := range n {
+		wg.Go(func() {
+			if _, err := l.Enter(ctx, queue.Entry{Tenant: fmt.Sprint(i % 50)}); err == nil {
+				l.Leave(0)
+			}
+		})
+	}
+	for l.Stats().Waiting < n {
+		time.Sleep(time.Millisecond)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := l.Enter(ctx, queue.Entry{Tenant: "1"}); err == nil {
+			b.Fatal("not refused")
+		}
+	}
+	cancel()
+	wg.Wait()
 }

@@ -31,11 +31,14 @@ func TestConservation(t *testing.T) {
 			cfg := queue.Config{
 				Max: 1 + r.IntN(30), MaxBytes: 500, QueueAt: r.IntN(4), MaxAge: time.Duration(1+r.IntN(20)) * time.Second,
 			}
+			if r.IntN(2) == 0 {
+				cfg.Target, cfg.Interval = time.Second/2, time.Second
+			}
 			conserve(t, r, cfg, &total)
 		})
 	}
 	t.Logf("%+v", total)
-	if total.Started == 0 || total.Waited == 0 || total.Refused == 0 || total.Expired == 0 || total.Displaced == 0 || total.Cancelled == 0 {
+	if total.Started == 0 || total.Waited == 0 || total.Refused == 0 || total.Expired == 0 || total.Displaced == 0 || total.Dropped == 0 || total.Cancelled == 0 || total.Durable == 0 {
 		t.Errorf("some way to end never came up: %+v", total)
 	}
 }
@@ -48,6 +51,7 @@ type crowd struct {
 	slots      *slots
 	wg         sync.WaitGroup
 	ok, failed atomic.Int64
+	durable    int // the most jobs that waited at once
 }
 
 func conserve(t *testing.T, r *rand.Rand, cfg queue.Config, total *queue.Stats) {
@@ -68,7 +72,7 @@ func conserve(t *testing.T, r *rand.Rand, cfg queue.Config, total *queue.Stats) 
 		t.Fatalf("at the end: %+v", st)
 	}
 	ok, failed := c.ok.Load(), c.failed.Load()
-	if ok+failed != n || ok != st.Left || failed != st.Refused+st.Expired+st.Displaced+st.Cancelled {
+	if ok+failed != n || ok != st.Left || failed != st.Refused+st.Expired+st.Displaced+st.Dropped+st.Cancelled {
 		t.Fatalf("%d ok and %d failed of %d: %+v", ok, failed, n, st)
 	}
 	total.Started += st.Started
@@ -76,13 +80,15 @@ func conserve(t *testing.T, r *rand.Rand, cfg queue.Config, total *queue.Stats) 
 	total.Refused += st.Refused
 	total.Expired += st.Expired
 	total.Displaced += st.Displaced
+	total.Dropped += st.Dropped
 	total.Cancelled += st.Cancelled
+	total.Durable += c.durable
 }
 
 // visit sends one random request. All times are whole seconds, so that many things
 // happen at the same instant.
 func (c *crowd) visit(r *rand.Rand) {
-	e := queue.Entry{Priority: llm.Priorities[r.IntN(4)], Tenant: strconv.Itoa(r.IntN(3)), Bytes: r.IntN(60)}
+	e := queue.Entry{Priority: llm.Priorities[r.IntN(4)], Tenant: strconv.Itoa(r.IntN(3)), Bytes: r.IntN(60), Durable: r.IntN(6) == 0, Waiting: new(llm.Waiting)}
 	ctx, cancel := context.WithCancel(context.Background())
 	if r.IntN(3) == 0 {
 		e.Deadline = time.Now().Add(time.Duration(r.IntN(10)) * time.Second)
@@ -93,6 +99,11 @@ func (c *crowd) visit(r *rand.Rand) {
 	hold := time.Duration(r.IntN(4)) * time.Second
 	c.wg.Go(func() {
 		defer cancel()
+		defer func() {
+			if p, ok := e.Waiting.Now(); ok {
+				c.t.Errorf("told to wait at %+v afterwards", p)
+			}
+		}()
 		if _, err := c.line.Enter(ctx, e); err != nil {
 			c.failed.Add(1)
 			return
@@ -106,7 +117,8 @@ func (c *crowd) visit(r *rand.Rand) {
 // check compares the line's counts with what was seen from outside; nothing moves meanwhile.
 func (c *crowd) check(entered int64) {
 	st := c.line.Stats()
-	if st.Running != int(c.slots.taken.Load()) || st.Waiting > c.cfg.Max || st.Bytes > c.cfg.MaxBytes ||
+	c.durable = max(c.durable, st.Durable)
+	if st.Running != int(c.slots.taken.Load()) || st.Waiting-st.Durable > c.cfg.Max || st.Bytes > c.cfg.MaxBytes ||
 		st.Entered != entered || c.ok.Load() != st.Started || int64(st.Running) != st.Started-st.Left {
 		c.t.Fatalf("after %d: %d slots taken, %d ok, %+v", entered, c.slots.taken.Load(), c.ok.Load(), st)
 	}

@@ -29,6 +29,15 @@ type Entry struct {
 	Deadline time.Time
 	// Bytes is what the request keeps in memory while it waits.
 	Bytes int
+	// Durable marks a claimed job, whose number is bounded where it is claimed. It
+	// has its place by band, tenant and arrival like everybody. But it waits until its
+	// Deadline, even if waiting is switched off, takes none of the places of
+	// Config.Max and Config.MaxBytes, gives way to nobody, is not refused because
+	// its wait looks hopeless, and is first in, first out at all times. It gets no slot any
+	// more when the time left is too short for the call.
+	Durable bool
+	// Waiting is told when the request begins and ends to wait. It may be nil.
+	Waiting *llm.Waiting
 }
 
 // draining is added to the gate of a line that takes nobody in any more.
@@ -50,14 +59,16 @@ type Line struct {
 	started atomic.Int64 // requests that got a slot
 	holds   holds
 
-	mu    sync.Mutex // guards order, tally and the reading of holds; never held while waiting
+	mu    sync.Mutex // guards all below and the reading of holds; never held while waiting
 	order order
 	tally tally
+	// waits of those that got a slot after they had to wait, by llm.Priority.Index
+	waits [len(llm.Priorities)]holds
 }
 
 // tally counts what Stats reports.
 type tally struct {
-	waited, refused, expired, displaced, cancelled, unmatched int64
+	waited, refused, expired, displaced, dropped, cancelled, unmatched int64
 }
 
 // NewLine makes an empty line in front of slots. Values that Validate refuses
@@ -70,12 +81,14 @@ func NewLine(cfg Config, slots Slots) *Line {
 // Enter returns with a slot, which Leave gives back, or with an *llm.Error. The
 // duration is how long the request waited, 0 if it did not have to.
 //
-// PolicyOverloaded means no room (Limit queue.max, queue.max_bytes or queue.off) or no
-// hope (deadline, queue.max_age), seen at the door or later: when the line is full,
-// the newest request of the lowest band gives way to one of a higher band, and one
-// of the tenant with the most waiting to another tenant of its band. Its RetryAfter is the estimated wait at its place,
-// rounded up to whole seconds, from 1 s to 60 s. ForebayDraining means that Drain
-// was called; CallerCancelled and CallerDeadline that ctx or the entry's deadline ended.
+// PolicyOverloaded means no room (Limit queue.max, queue.max_bytes or queue.off), no
+// hope (deadline, queue.max_age) or a line that stands (queue.target), seen at the door
+// or later: when the line is full, a request of the lowest band gives way to one of a
+// higher band, and one of the tenant with the most waiting to another tenant of its
+// band; it is the one that would have gone last. Its RetryAfter is the estimated wait
+// at its place, with queue.target at least the target, rounded up to whole seconds,
+// from 1 s to 60 s. ForebayDraining means that Drain was called; CallerCancelled and
+// CallerDeadline that ctx or the entry's deadline ended.
 func (l *Line) Enter(ctx context.Context, e Entry) (wait time.Duration, err error) {
 	if err := ctx.Err(); err != nil {
 		l.mu.Lock()
@@ -86,24 +99,12 @@ func (l *Line) Enter(ctx context.Context, e Entry) (wait time.Duration, err erro
 	if l.gate.Load() == 0 && l.tryStart(e.Priority) {
 		return 0, nil
 	}
-	it := newItem(e)
-	l.mu.Lock()
-	err = l.joinLocked(it)
-	l.mu.Unlock()
-	if err != nil {
-		return 0, err
-	}
-	select {
-	case err := <-it.verdict: // got a slot at once
-		return 0, err
-	default:
-		return l.wait(ctx, it)
-	}
+	return l.join(ctx, newItem(e), e.Waiting)
 }
 
 func newItem(e Entry) *item {
 	return &item{
-		band: e.Priority.Index(), tenant: e.Tenant, deadline: e.Deadline,
+		band: e.Priority.Index(), tenant: e.Tenant, deadline: e.Deadline, durable: e.Durable,
 		bytes: int64(max(e.Bytes, 0)), verdict: make(chan error, 1),
 	}
 }
@@ -166,170 +167,4 @@ func (l *Line) finish() bool {
 			return true
 		}
 	}
-}
-
-// joinLocked puts it into the line and looks for a slot; if there is none, it says
-// why it may not stay, or nil. The look comes first: bounds are for those who wait.
-func (l *Line) joinLocked(it *item) error {
-	now := time.Now()
-	it.at, it.expires = now, now.Add(l.cfg.MaxAge)
-	if !it.deadline.IsZero() && it.deadline.Before(it.expires) {
-		it.expires = it.deadline
-	}
-	if err := l.closedLocked(it, now); err != nil {
-		l.dispatchLocked(now) // tryStart may have held a slot that another looked for
-		return err
-	}
-	l.pushLocked(it)
-	l.dispatchLocked(now)
-	if it.turn == nil {
-		return nil // its verdict is there
-	}
-	if err := l.admitLocked(it, now); err != nil {
-		l.removeLocked(it)
-		l.tally.refused++
-		return err
-	}
-	l.tally.waited++
-	return nil
-}
-
-// closedLocked is why it may not even join.
-func (l *Line) closedLocked(it *item, now time.Time) error {
-	switch {
-	case l.gate.Load()&draining != 0:
-		l.tally.refused++
-		return errDraining()
-	case !it.expires.After(now):
-		l.tally.expired++
-		return l.deadlinePassedLocked(it, now)
-	}
-	return nil
-}
-
-// admitLocked says whether it may wait, and makes room for it.
-func (l *Line) admitLocked(it *item, now time.Time) error {
-	if l.cfg.Off {
-		return l.errOffLocked()
-	}
-	estimate := l.estimateLocked(it)
-	if err := l.hopelessLocked(it, now, estimate); err != nil {
-		return err
-	}
-	if l.cfg.MaxBytes >= 0 && l.order.bytes-l.order.bytesBelow(it.band) > l.cfg.MaxBytes {
-		return l.errTooManyBytes(estimate)
-	}
-	for {
-		var v *item
-		switch {
-		case l.order.waiting > l.cfg.Max:
-			v = l.order.victim(it)
-		case l.cfg.MaxBytes >= 0 && l.order.bytes > l.cfg.MaxBytes:
-			v = l.order.lowest(it.band)
-		default:
-			return nil
-		}
-		if v == nil {
-			return l.errFull(estimate)
-		}
-		l.displaceLocked(v)
-	}
-}
-
-// displaceLocked sends a waiting request away to make room for another.
-func (l *Line) displaceLocked(v *item) {
-	err := l.errDisplaced(l.estimateLocked(v))
-	l.tally.displaced++
-	l.removeLocked(v)
-	v.verdict <- err
-}
-
-// estimateLocked is how long it, which waits already, has to wait yet.
-func (l *Line) estimateLocked(it *item) time.Duration {
-	ahead := l.order.ahead(it.band, it.turn.items.Len(), it.at, true)
-	return l.holds.read().wait(ahead, l.running.Load())
-}
-
-func (l *Line) pushLocked(it *item) {
-	l.order.push(it)
-	l.gate.Add(1)
-}
-
-func (l *Line) removeLocked(it *item) {
-	l.order.remove(it)
-	l.gate.Add(-1)
-}
-
-// dispatchLocked hands out slots in order until there is none or nobody is left to
-// take one. Those who would not be answered in time leave without one.
-func (l *Line) dispatchLocked(now time.Time) {
-	for {
-		onlyCritical := l.cfg.QueueAt > 0 && l.running.Load() >= int64(l.cfg.QueueAt)
-		it := l.order.choose(onlyCritical)
-		if it == nil {
-			return
-		}
-		if err := l.lateLocked(it, now); err != nil {
-			l.tally.expired++
-			l.removeLocked(it)
-			it.verdict <- err
-			continue
-		}
-		if !l.slots.TryAcquire() {
-			return
-		}
-		l.running.Add(1)
-		l.started.Add(1)
-		l.order.take(it)
-		l.gate.Add(-1)
-		it.verdict <- nil
-	}
-}
-
-// wait waits for the verdict, the end of ctx or the time from which it is useless.
-func (l *Line) wait(ctx context.Context, it *item) (time.Duration, error) {
-	timer := time.NewTimer(time.Until(it.expires))
-	defer timer.Stop()
-	var err error
-	select {
-	case err = <-it.verdict:
-	case <-timer.C:
-		err = l.expire(it)
-	case <-ctx.Done():
-		err = l.abandon(ctx, it)
-	}
-	return time.Since(it.at), err
-}
-
-// expire ends a wait whose time is up, unless a verdict was faster.
-func (l *Line) expire(it *item) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if it.turn == nil {
-		return <-it.verdict // sent under the lock: it is there
-	}
-	l.tally.expired++
-	now := time.Now()
-	err := l.deadlinePassedLocked(it, now)
-	l.removeLocked(it)
-	return err
-}
-
-// abandon ends the wait of a request whose caller is gone. A slot that it was
-// given at the same moment goes to the next.
-func (l *Line) abandon(ctx context.Context, it *item) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if it.turn != nil {
-		l.removeLocked(it)
-	} else if err := <-it.verdict; err != nil {
-		return err
-	} else {
-		l.started.Add(-1)
-		l.finish()
-		l.slots.Release()
-		l.dispatchLocked(time.Now())
-	}
-	l.tally.cancelled++
-	return callerGone(ctx)
 }

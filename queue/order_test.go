@@ -19,6 +19,13 @@ func waiting(p llm.Priority, tenant string, at time.Duration) *item {
 	return &item{band: p.Index(), tenant: tenant, at: epoch.Add(at), bytes: 1}
 }
 
+// claimed is a durable item.
+func claimed(p llm.Priority, tenant string, at time.Duration) *item {
+	it := waiting(p, tenant, at)
+	it.durable = true
+	return it
+}
+
 // served takes everybody out in order and returns the tenants.
 func served(o *order) string {
 	var got []string
@@ -302,7 +309,7 @@ func TestAheadIsRight(t *testing.T) {
 			last = waiting(llm.Priorities[r.IntN(4)], string(rune('a'+r.IntN(3))), at)
 			o.push(last)
 		}
-		want := o.ahead(last.band, last.turn.items.Len(), last.at, true)
+		want := o.ahead(last.band, o.rank(last), last.at, true)
 		got := 0
 		for it := o.choose(false); it != last; it = o.choose(false) {
 			o.take(it)

@@ -44,6 +44,13 @@ func (l *Line) errDisplaced(estimate time.Duration) error {
 		"Send the request again later, or raise queue.max.", estimate)
 }
 
+// errPastTarget is for a request that the line has no room for while it stands. The
+// flood will not be over before the target.
+func errPastTarget(it *item, estimate time.Duration) error {
+	return overloaded("more requests come than can be served, and the newest go first until the line is short again",
+		"queue.target", it.target.String(), "Send the request again later, or raise queue.target.", max(estimate, it.target))
+}
+
 func (l *Line) errOffLocked() error {
 	return overloaded("all slots are taken and waiting is switched off", "queue.off", "true",
 		"Send the request again later, or let requests wait with queue.off: false.",
@@ -67,7 +74,7 @@ func callerGone(ctx context.Context) error {
 // tell: before the first call has ended one can not.
 func (l *Line) hopelessLocked(it *item, now time.Time, estimate time.Duration) error {
 	p := l.holds.read()
-	if p.mean == 0 {
+	if p.mean == 0 || mutantCountNotTime {
 		return nil
 	}
 	if !it.deadline.IsZero() {
@@ -86,10 +93,10 @@ func (l *Line) hopelessLocked(it *item, now time.Time, estimate time.Duration) e
 // or less of it is left than half of the calls take, or so little that another one
 // that waits makes better use of the slot. Its call would be paid for and thrown away.
 func (l *Line) lateLocked(it *item, now time.Time) error {
-	if !it.expires.After(now) {
+	if it.over(now) {
 		return l.deadlinePassedLocked(it, now)
 	}
-	if it.deadline.IsZero() {
+	if it.deadline.IsZero() || mutantCountNotTime {
 		return nil
 	}
 	p := l.holds.read()

@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -83,6 +84,13 @@ func (r *rig) enter(ctx context.Context, name string, e queue.Entry, hold time.D
 	})
 	synctest.Wait()
 	return res
+}
+
+// served gives the names of those that got a slot so far, in order.
+func (r *rig) served() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.order)
 }
 
 // take gets a slot at once.
