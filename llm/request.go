@@ -104,6 +104,12 @@ type Request struct {
 	// booked as ever.
 	Background bool
 
+	// Durable says that the call is a job that was taken in for good: it waits for a
+	// slot until its deadline, is not sent away to make room, and keeps its order.
+	Durable bool
+	// Waiting is told where the request stands while it waits. Nil means that nobody asks.
+	Waiting *Waiting
+
 	// Dialect is the wire format of Body and of the answer.
 	Dialect Dialect
 	// Body holds the bytes that were authorised. Providers of the same dialect

@@ -10,4 +10,7 @@
 // Memory implements all three contracts in memory. It is for tests, here and
 // elsewhere: it can be told to fail, to block, and to change what it keeps. It is no
 // tier of the cache: it has no bound.
+//
+// MemoryBacklog does the same for backlog.Store, whose suites are in package backlogtest:
+// it fails, loses answers, is slow, full or damaged, and undoes what a power cut may.
 package storetest

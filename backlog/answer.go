@@ -1,0 +1,202 @@
+package backlog
+
+import "time"
+
+// kind is which change is under way.
+func (c *Change) kind() flight {
+	switch {
+	case c.From == Queued && c.To.State == Processing:
+		return flightClaim
+	case c.From == Processing && c.To.State == Processing:
+		return flightRenew
+	case c.From == Queued && c.To.State == Queued:
+		return flightBand
+	case c.From.Final() && c.To.State == Queued:
+		return flightRequeue
+	case c.To.State == Cancelled && !c.From.Final():
+		return flightCancel
+	case c.From.Final():
+		return 0 // a webhook
+	}
+	return flightEnd
+}
+
+// awaited gives the item of which c is under way, or nil: it ended, or began anew, meanwhile.
+func (d *Desk) awaited(c *Change, k flight) *item {
+	it := d.busy[c.ID]
+	if it == nil {
+		it = d.items[c.ID]
+	}
+	if it == nil || it.flight&k == 0 || micros(c.To.Deadline) != it.wallDeadline {
+		return nil
+	}
+	if int(it.attempt) != c.Attempt && k != flightCancel {
+		return nil
+	}
+	return it
+}
+
+// Applied says that the store made a change. After a claim the answer says whether to run the
+// job. It is false where the desk has forgotten the change, or knows that it was overtaken by others.
+func (d *Desk) Applied(now time.Time, c *Change) bool {
+	t, k := d.at(now), c.kind()
+	it := d.awaited(c, k)
+	d.tally(c, k, it)
+	switch {
+	case k == 0:
+		d.answered(now, c.ID, c.To.Hook)
+		return true
+	case c.To.State.Final():
+		if ended := d.items[c.ID]; ended != nil && micros(c.To.Deadline) == ended.wallDeadline {
+			if ended.where == reserved {
+				ended.flags |= over // its place is given back by Accept
+			} else {
+				d.remove(ended)
+			}
+		}
+		d.answered(now, c.ID, c.To.Hook)
+		return it != nil
+	case it == nil && k == flightRequeue:
+		return d.revive(t, c)
+	case it == nil:
+		d.belated(now, c, k)
+		return false
+	}
+	d.land(t, it, c, k)
+	return true
+}
+
+// land brings an item up to date after a change that did not end its job.
+func (d *Desk) land(t int64, it *item, c *Change, k flight) {
+	switch it.flight &^= k; k {
+	case flightClaim:
+		d.claimed(it, c)
+		return
+	case flightRenew:
+		d.renewed(it, c)
+		return
+	case flightBand:
+		d.toBand(it, c.To.Band)
+	case flightRequeue:
+		it.due, it.attempt = t, int32(c.To.Attempt)
+	case flightEnd:
+		it.flight &^= flightRenew // it can not be made any more
+		it.flags &^= spent | unstarted
+		it.retries, it.deaths = int16(c.To.Retries), int16(c.To.Deaths)
+		it.more.kind, it.more.message = c.To.Kind, c.To.Message
+		it.due = it.more.again
+	}
+	d.settle(t, it)
+}
+
+// belated makes the best of a change that was made and of which nobody knew, because Restore forgot it:
+// the job is what the change made of it, unless more is known. Nobody runs what it claimed.
+func (d *Desk) belated(now time.Time, c *Change, k flight) {
+	it := d.items[c.ID]
+	j := Job{ID: c.ID, Status: c.To}
+	if it == nil || it.where == reserved || it.flight != 0 || it.outdates(&j) {
+		return
+	}
+	j.Timeout = it.timeout
+	if it = d.take(now, &j); it != nil && it.where == watched && k == flightClaim && c.To.Worker == d.cfg.Worker {
+		it.flags |= unstarted
+	}
+}
+
+// revive takes in a job that was requeued while Restore forgot it. Whoever loaded the others may
+// have read before that.
+func (d *Desk) revive(t int64, c *Change) bool {
+	it := d.former[c.ID]
+	if it == nil || it.flight != flightRequeue || d.items[c.ID] != nil {
+		return false
+	}
+	delete(d.former, c.ID)
+	l := d.lineOf(&d.bands[c.To.Band.Index()], it.line.turn.tenant, it.line.op.name)
+	l.settleIn(it)
+	it.flight, it.where, it.due, it.attempt = 0, held, t, int32(c.To.Attempt)
+	d.items[c.ID] = it
+	d.count(it, 1)
+	d.settle(t, it)
+	return true
+}
+
+// claimed begins a lease. In a store that others use it counts from when the claim was said, because they may
+// have seen it since; else from now, so that a slow disk costs no lease.
+func (d *Desk) claimed(it *item, c *Change) {
+	m := it.more
+	m.claimed, m.kind, m.message = d.last, "", ""
+	m.started, m.worker = micros(c.To.Started), c.To.Worker
+	it.attempt++
+	d.move(it, leased)
+	d.renewed(it, c)
+}
+
+func (d *Desk) renewed(it *item, c *Change) {
+	m := it.more
+	m.wallLease = micros(c.To.LeaseUntil)
+	if m.until = m.said + int64(d.cfg.Lease); d.cfg.Exclusive {
+		m.until = d.last + int64(d.cfg.Lease)
+	}
+	if it.flight&flightEnd == 0 {
+		d.lease(it)
+	}
+}
+
+// Missed says that the store did not make a change, or that nobody knows, and what the store says
+// of the job now; nil means that the job is gone. If that is what the change would have made of it, the change
+// counts as made, and the answer is that of Applied; else it is false. A job on which a change was missed for no reason of its own is offered again at once:
+// whoever reports such misses makes pauses.
+func (d *Desk) Missed(now time.Time, c *Change, current *Job) bool {
+	d.at(now)
+	k := c.kind()
+	if current != nil && k != 0 && made(&c.To, &current.Status) {
+		return d.Applied(now, c)
+	}
+	if k == 0 {
+		d.missedHook(now, c.ID, current)
+		return false
+	}
+	d.miss(now, c, k, current)
+	return false
+}
+
+// miss makes the desk's memory of a job what the store says, unless other changes of it say more.
+func (d *Desk) miss(now time.Time, c *Change, k flight, current *Job) {
+	it := d.awaited(c, k)
+	switch {
+	case it == nil:
+		if d.items[c.ID] == nil && current != nil && d.former != nil && !d.failed {
+			d.take(now, current) // Restore may have forgotten it: better to be wrong about a job than to lose it
+		}
+		return
+	case k == flightRequeue:
+		d.remove(it)
+		if current != nil {
+			d.take(now, current)
+		}
+		return
+	}
+	it.flight &^= k
+	if it.flight != 0 { // what becomes of the others says more
+		if it.where == claiming && it.flight&flightClaim == 0 {
+			d.settle(d.last, it)
+		}
+		return
+	}
+	if current == nil {
+		d.remove(it)
+		return
+	}
+	if it.where == claiming {
+		d.move(it, held)
+	}
+	d.take(now, current)
+}
+
+// made says that b is what a change to a would have made.
+func made(a, b *Status) bool {
+	same := func(a, b time.Time) bool { return micros(a) == micros(b) }
+	return a.State == b.State && a.Band == b.Band && a.Attempt == b.Attempt && a.Retries == b.Retries && a.Deaths == b.Deaths &&
+		a.Worker == b.Worker && same(a.NotBefore, b.NotBefore) && same(a.Deadline, b.Deadline) &&
+		same(a.LeaseUntil, b.LeaseUntil) && same(a.Finished, b.Finished)
+}
