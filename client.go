@@ -13,6 +13,7 @@ import (
 	"github.com/forebay-ai/forebay/cache"
 	"github.com/forebay-ai/forebay/coalesce"
 	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/jobs"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/queue"
@@ -31,6 +32,7 @@ type Client struct {
 	cache     *cache.Cache // nil where the cache is off
 	flights   *coalesce.Flights
 	similar   *similar.Index // nil where no operation takes similar answers
+	jobs      *jobs.Queue    // nil where there are no durable jobs
 	refreshes refreshes
 	degrader  *degrade.Degrader
 	levels    *degrade.Tracker
@@ -42,6 +44,11 @@ type Client struct {
 	retry     Retry
 	log       *slog.Logger
 	places    int // how many calls may wait for one target
+
+	dialects   map[string]llm.Dialect // of jobs, by name
+	handlers   sync.Map               // JobFunc by operation
+	jobTimeout time.Duration          // of jobs that ask for none; zero means the operation's deadline
+	jobRetries int                    // as backlog.Config has it
 
 	scratch sync.Pool    // of *[]byte, for canonical forms that live until they are hashed
 	active  atomic.Int64 // calls between begin and end
@@ -101,20 +108,37 @@ func New(cfg Config) (*Client, error) {
 			return nil, errors.Join(err, c.closeCache(context.Background()))
 		}
 	}
+	if err := c.openJobs(cfg); err != nil {
+		return nil, errors.Join(err, c.closeCache(context.Background()))
+	}
 	c.watch()
 	return c, nil
 }
 
-// Run does the client's periodic work until ctx ends: it reports waiting lines
-// that pass their marks. Calls do not need it.
+// Run does the client's work beside calls until ctx ends: it runs durable jobs, and
+// reports waiting lines that pass their marks. Calls do not need it.
 func (c *Client) Run(ctx context.Context) error {
+	if c.jobs != nil {
+		var wg sync.WaitGroup
+		var err error
+		wg.Go(func() { err = c.jobs.Run(ctx) })
+		c.watchPressure(ctx)
+		wg.Wait()
+		return err
+	}
+	c.watchPressure(ctx)
+	return nil
+}
+
+// watchPressure reports lines that pass their marks until ctx ends.
+func (c *Client) watchPressure(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	pressure := queue.PressureNone
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 			pressure = c.reportPressure(pressure)
 		}
@@ -133,6 +157,9 @@ func (c *Client) Close(ctx context.Context) error {
 	}
 	c.functions.drain()
 	var late error
+	if c.jobs != nil {
+		late = c.jobs.Drain(ctx) // jobs that run are calls in progress; their leases are handed back in the end
+	}
 	for c.active.Load() > 0 && late == nil {
 		select {
 		case <-c.idle:
@@ -192,10 +219,14 @@ var errDraining = &llm.Error{
 	RetryAfter: time.Second,
 }
 
-// Ready is nil while the client takes calls.
+// Ready is nil while the client takes calls and, where there are durable jobs, their
+// store takes changes.
 func (c *Client) Ready() error {
 	if c.closing.Load() {
 		return errDraining
+	}
+	if c.jobs != nil {
+		return c.jobs.Ready()
 	}
 	return nil
 }

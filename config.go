@@ -38,6 +38,7 @@ type Config struct {
 	Breaker breaker.Config
 	Retry   Retry
 	Degrade degrade.Config
+	Jobs    Jobs // none unless it has a store
 
 	// Monitor records what happens. Nil means one of the client's own.
 	Monitor *monitor.Monitor

@@ -10,4 +10,7 @@
 // environment variable, and starts no goroutine that Close does not wait for.
 // Providers are handed in through Config; package config builds them from a file,
 // and package gateway serves a Client over HTTP.
+//
+// The package is long on purpose: cached, fresh, shared, degraded and durable calls
+// share one path and its books, and pieces of it apart would have to know each other.
 package forebay

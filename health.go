@@ -35,7 +35,11 @@ func (c *Client) breakerChanged(change breaker.Change) {
 
 // watch lets the monitor read the gauges whenever somebody looks.
 func (c *Client) watch() {
-	c.unwatch = c.monitor.Watch(monitor.Source{Queue: c.queueSample, Cache: c.cacheSample})
+	src := monitor.Source{Queue: c.queueSample, Cache: c.cacheSample}
+	if c.jobs != nil {
+		src.Jobs = c.jobSample
+	}
+	c.unwatch = c.monitor.Watch(src)
 	for _, t := range c.targets {
 		c.monitor.SetBreaker(t.name, breaker.Closed.String())
 	}

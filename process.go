@@ -45,14 +45,9 @@ type Result[V any] struct {
 // The error of Process is a *CallError.
 func Process[P, V any](ctx context.Context, c *Client, task Task[P], fn func(context.Context, P) (V, error)) (Result[V], error) {
 	var out Result[V]
-	payload, err := json.Marshal(task.Payload)
+	req, err := task.request()
 	if err != nil {
-		return out, llm.Errorf(llm.CallerInvalidRequest, "the payload of operation %q has no JSON form: %v", task.Operation, err)
-	}
-	req := &llm.Request{
-		ID: task.ID, Tenant: task.Tenant, User: task.User, Persona: task.Persona, Operation: task.Operation,
-		Priority: task.Priority, Timeout: task.Timeout, Cache: task.Cache,
-		Endpoint: llm.Function, Dialect: payloadDialect{}, Body: payload,
+		return out, err
 	}
 	res, err := c.do(ctx, req, func(ctx context.Context, _ *target, _ *llm.Request) (llm.Stream, error) {
 		value, err := fn(ctx, task.Payload)
@@ -76,6 +71,19 @@ func Process[P, V any](ctx context.Context, c *Client, task Task[P], fn func(con
 		return out, &CallError{Meta: res.Meta, err: llm.Errorf(llm.ForebayInternal, "the result cannot be read back: %v", err)}
 	}
 	return out, nil
+}
+
+// request is the call that t describes.
+func (t *Task[P]) request() (*llm.Request, error) {
+	payload, err := json.Marshal(t.Payload)
+	if err != nil {
+		return nil, llm.Errorf(llm.CallerInvalidRequest, "the payload of operation %q has no JSON form: %v", t.Operation, err)
+	}
+	return &llm.Request{
+		ID: t.ID, Tenant: t.Tenant, User: t.User, Persona: t.Persona, Operation: t.Operation,
+		Priority: t.Priority, Timeout: t.Timeout, Cache: t.Cache,
+		Endpoint: llm.Function, Dialect: payloadDialect{}, Body: payload,
+	}, nil
 }
 
 // functionError gives an error of a caller's function its kind.

@@ -108,6 +108,7 @@ func (k *call) attempt(ctx context.Context, t *target, f *fetched) error {
 	}
 	waited, err := t.line.Enter(ctx, queue.Entry{
 		Priority: k.req.Priority, Tenant: k.req.Tenant, Deadline: k.deadline, Bytes: len(k.req.Body),
+		Durable: k.req.Durable, Waiting: k.req.Waiting,
 	})
 	f.waited += waited
 	if err != nil {
@@ -146,6 +147,8 @@ func refusalReason(e *llm.Error) string {
 		return "expired"
 	case e.Limit == "deadline":
 		return "deadline"
+	case e.Limit == "queue.target":
+		return "delay"
 	}
 	return "full"
 }

@@ -16,6 +16,8 @@ import (
 type Response struct {
 	llm.Response
 	Meta Meta
+	// Streamed says that the body holds the events of a stream.
+	Streamed bool
 }
 
 // Stream is an answer in pieces. Next is for one goroutine; Close and Meta may be
@@ -92,7 +94,7 @@ func (c *Client) do(ctx context.Context, req *llm.Request, function invoker) (*R
 	if err != nil {
 		return nil, &CallError{Meta: s.Meta(), err: llm.AsError(err)}
 	}
-	return &Response{Response: res, Meta: s.Meta()}, nil
+	return &Response{Response: res, Meta: s.Meta(), Streamed: req.Stream}, nil
 }
 
 // wholeAnswer is a stream of one chunk.

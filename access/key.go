@@ -35,10 +35,11 @@ const (
 	// Cache allows reading the cache's figures, and to invalidate and to warm up
 	// answers of the key's own tenant.
 	Cache = "cache"
-	// Jobs is for durable jobs; no route needs it yet.
+	// Jobs allows submitting durable jobs, and reading, cancelling, changing and
+	// removing those of the key's own tenant.
 	Jobs = "jobs"
 	// Admin is for changes of the running system, for all tenants. It includes
-	// Cache.
+	// Cache and Jobs.
 	Admin = "admin"
 )
 
@@ -93,7 +94,7 @@ type Grant struct {
 
 // Allows reports whether the grant has a scope.
 func (g *Grant) Allows(scope string) bool {
-	return slices.Contains(g.Scopes, scope) || scope == Cache && slices.Contains(g.Scopes, Admin)
+	return slices.Contains(g.Scopes, scope) || (scope == Cache || scope == Jobs) && slices.Contains(g.Scopes, Admin)
 }
 
 // MayAsk refuses a band that the key does not grant. A silent demotion would look
@@ -124,7 +125,7 @@ func (g *Grant) bandNames() string {
 // Anonymous is the grant of every caller of an open gateway.
 func Anonymous() *Grant {
 	return &Grant{
-		Name: "anonymous", Tenant: DefaultTenant, Scopes: []string{Call, Metrics, Cache},
+		Name: "anonymous", Tenant: DefaultTenant, Scopes: []string{Call, Metrics, Cache, Jobs},
 		bands: [...]bool{true, true, true, true}, Band: llm.Normal,
 	}
 }
