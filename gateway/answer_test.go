@@ -25,11 +25,16 @@ import (
 func TestHeadersOnEveryAnswer(t *testing.T) {
 	b := newBackend()
 	b.passed = forebay.ExchangeAnswer{Status: 200, ContentType: "application/json", Body: []byte(`{"object":"list"}`)}
-	addr := serve(t, newGateway(t, b, nil))
+	b.jobs = newShelf()
+	addr := serve(t, newGateway(t, b, func(c *gateway.Config) { c.WebhookSecret = func(string) []byte { return make([]byte, 32) } }))
 	for _, route := range gateway.Routes() {
 		path := strings.NewReplacer("{operation}", "vc-analysis", "{id...}", "haiku", "{id}", "chatcmpl-1").Replace(route.Pattern)
-		body := ""
+		status, body := 200, ""
+		if strings.HasPrefix(path, "/v1/jobs") {
+			path, status, body = jobRoute(b.jobs, route)
+		}
 		switch {
+		case body != "":
 		case strings.Contains(path, "operations"):
 			body = `{"payload":1}`
 		case path == "/v1/embeddings":
@@ -45,7 +50,7 @@ func TestHeadersOnEveryAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b.provider.Set(llmtest.OK("fine"))
 			r := send(t, addr, request(route.Method, path, body, "Authorization: Bearer "+adminKey, jsonBody))
-			if r.status != 200 {
+			if r.status != status {
 				t.Errorf("%d %s", r.status, r.body)
 			}
 			wantHeaders(t, r)

@@ -5,18 +5,15 @@ import (
 	"bytes"
 	"encoding/hex"
 	stdjson "encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/access"
 	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/gateway/form"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/warmup"
 )
@@ -73,7 +70,7 @@ func (x *visit) requestFor(path string, c *controls, body []byte) (*llm.Request,
 		endpoint = llm.Embeddings
 	default:
 		return nil, &llm.Error{
-			Kind: llm.CallerInvalidRequest, Param: "path", Message: "no calls are served at " + printable(path, 100),
+			Kind: llm.CallerInvalidRequest, Param: "path", Message: "no calls are served at " + form.Printable(path, 100),
 			Fix: "Name one of " + pathChat + ", " + pathEmbeddings + ", " + pathOperations + "NAME.",
 		}
 	}
@@ -232,7 +229,7 @@ func (g *Gateway) invalidateCache(x *visit) error {
 		return err
 	}
 	var in Invalidation
-	if err := decodeStrict(body, &in); err != nil {
+	if err := form.Unmarshal(body, &in); err != nil {
 		return err
 	}
 	scope, err := x.cacheScope(&in)
@@ -276,38 +273,12 @@ func (x *visit) cacheScope(in *Invalidation) (cache.Scope, error) {
 	raw, err := hex.DecodeString(in.Key)
 	var key cache.Key
 	if err != nil || len(raw) != len(key) {
-		e := badMember("key", "is no key of the cache", "Send the 64 hexadecimal digits that /v1/cache/explain gives.")
-		e.Limit, e.Value = "key", strconv.Itoa(2*len(key))+" hexadecimal digits"
-		return s, e
+		e := form.Member("key", "is no key of the cache", "Send the 64 hexadecimal digits that /v1/cache/explain gives.")
+		return s, form.Bound(e, strconv.Itoa(2*len(key))+" hexadecimal digits")
 	}
 	copy(key[:], raw)
 	s.Key = &key
 	return s, nil
-}
-
-// decodeStrict reads a body of known members, each at most once.
-func decodeStrict(body []byte, into any) error {
-	err := json.Unmarshal(body, into, json.RejectUnknownMembers(true))
-	if err == nil {
-		return nil
-	}
-	e := &llm.Error{
-		Kind: llm.CallerInvalidRequest, Message: "the body is not JSON of the right form",
-		Fix: "Send one JSON object; GET / lists the routes, and the reference their members.",
-	}
-	var fault *json.SemanticError
-	var text *jsontext.SyntacticError
-	switch {
-	case errors.As(err, &fault) && errors.Is(err, json.ErrUnknownName):
-		e.Param = printable(string(fault.JSONPointer), 100)
-		e.Message = "the member " + e.Param + " is not known"
-	case errors.As(err, &fault):
-		e.Param = printable(string(fault.JSONPointer), 100)
-		e.Message = "the member " + e.Param + " has the wrong type"
-	case errors.As(err, &text):
-		e.Message = fmt.Sprintf("the body is not JSON at byte %d", text.ByteOffset)
-	}
-	return e
 }
 
 // answerJSON writes v as the answer's body.
@@ -370,10 +341,7 @@ func concurrencyParam(value string) (int, error) {
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 || n > 64 {
-		return 0, &llm.Error{
-			Kind: llm.CallerInvalidRequest, Param: "concurrency", Message: fmt.Sprintf("concurrency is %.32q", value),
-			Limit: "concurrency", Value: "1 to 64", Fix: "Send a number within the limit, or leave it out for 2.",
-		}
+		return 0, form.Bound(form.Param("concurrency", fmt.Sprintf("is %.32q", value), "Send a number within the limit, or leave it out for 2."), "1 to 64")
 	}
 	return n, nil
 }

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/dialect/openai"
+	"github.com/forebay-ai/forebay/gateway/form"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -44,6 +46,10 @@ func (g *Gateway) complete(x *visit, endpoint llm.Endpoint) error {
 	if err != nil {
 		return err
 	}
+	job, err := x.asJob(&c)
+	if err != nil {
+		return err
+	}
 	req, err := x.request(&c)
 	if err != nil {
 		return err
@@ -55,7 +61,10 @@ func (g *Gateway) complete(x *visit, endpoint llm.Endpoint) error {
 	if err := fillCompletion(req, endpoint, body); err != nil {
 		return err
 	}
-	if req.Stream {
+	switch {
+	case job != nil:
+		return g.enqueue(x, req, job)
+	case req.Stream:
 		return g.stream(x, req)
 	}
 	return g.whole(x, req)
@@ -88,12 +97,12 @@ func fillCompletion(req *llm.Request, endpoint llm.Endpoint, body []byte) error 
 }
 
 func checkModel(name string) error {
-	if len(name) <= maxName {
+	if len(name) <= form.MaxName {
 		return nil
 	}
 	return &llm.Error{
 		Kind: llm.CallerUnknownModel, Param: "model", Message: fmt.Sprintf("the model's name has %d bytes", len(name)),
-		Limit: "model", Value: fmt.Sprintf("%d bytes", maxName), Fix: "GET /v1/models lists what may be asked for.",
+		Limit: "model", Value: fmt.Sprintf("%d bytes", form.MaxName), Fix: "GET /v1/models lists what may be asked for.",
 	}
 }
 
@@ -114,7 +123,7 @@ func merge(header, body llm.CacheDirectives) llm.CacheDirectives {
 // a name may be, or that does not print, is valid for the provider, so it is not
 // refused: its hash stands for it.
 func bounded(user string) string {
-	if user == "" || nameFault(user) == "" {
+	if user == "" || form.NameFault(user) == "" {
 		return user
 	}
 	sum := sha256.Sum256([]byte(user))
@@ -123,6 +132,7 @@ func bounded(user string) string {
 
 // whole answers with a whole body.
 func (g *Gateway) whole(x *visit, req *llm.Request) error {
+	req.Waiting = &x.waiting
 	res, err := g.caller.Do(x.r.Context(), req)
 	if err != nil {
 		return err
@@ -136,55 +146,88 @@ func (g *Gateway) whole(x *visit, req *llm.Request) error {
 const costHeader = "X-Forebay-Cost-Usd"
 
 // stream answers in pieces, each written as it came and flushed at once. Until the
-// first piece is there a failure still is an answer with a status; after that it
-// is an error event and a broken connection, because after a clean end every SDK
-// takes half an answer for a whole one.
+// first piece is there, or the caller was told that he waits, a failure still is an
+// answer with a status; after that it is an error event and a broken connection,
+// because after a clean end every SDK takes half an answer for a whole one.
 func (g *Gateway) stream(x *visit, req *llm.Request) error {
+	req.Waiting = &x.waiting
+	announcer := g.announce(x)
+	defer announcer.stop()
+	var meta forebay.Meta
+	var chunk llm.Chunk
 	s, err := g.caller.Stream(x.r.Context(), req)
-	if err != nil {
-		return err
+	called := err == nil
+	if called {
+		defer s.Close()
+		meta = s.Meta()
+		chunk, err = s.Next()
 	}
-	defer s.Close()
-	x.meta, x.called = s.Meta(), true
-	chunk, err := s.Next()
-	if err != nil && err != io.EOF {
-		return err
+	begun := announcer.stop()
+	if called {
+		x.meta, x.called = meta, true
 	}
+	switch {
+	case err != nil && err != io.EOF && begun:
+		return x.breakOff(err)
+	case err != nil && err != io.EOF:
+		return err
+	case !begun:
+		if meta.Attempts > 0 { // the price is known at the end
+			x.set("Trailer", costHeader)
+		}
+		x.headOfStream()
+	}
+	return x.relay(s, chunk, err)
+}
+
+// headOfStream writes the head of a stream of events.
+func (x *visit) headOfStream() {
 	x.set("Cache-Control", "no-cache")
 	x.set("X-Accel-Buffering", "no") // nginx in front must not gather events
-	priced := x.meta.Attempts > 0
-	if priced { // the price is known at the end
-		x.set("Trailer", costHeader)
-	}
 	x.head(http.StatusOK, eventsType)
-	flusher, _ := x.w.(http.Flusher)
+}
+
+// flush sends what was written.
+func (x *visit) flush() {
+	if f, ok := x.w.(http.Flusher); ok {
+		f.Flush()
+	}
+}
+
+// relay writes a stream whose first piece is chunk, or that ended with err before it,
+// and what is known at its end.
+func (x *visit) relay(s answer, chunk llm.Chunk, err error) error {
+	priced := x.meta.Attempts > 0
 	for err == nil {
 		if !x.write(chunk.Raw) {
 			return nil
 		}
-		if flusher != nil && !chunk.Last { // the end of the answer flushes what is last
-			flusher.Flush()
+		if !chunk.Last { // the end of the answer flushes what is last
+			x.flush()
 		}
 		chunk, err = s.Next()
 	}
-	if err == io.EOF {
-		if priced {
-			x.w.Header()[costHeader] = []string{dollars(s.Meta().CostMicroUSD)}
-		}
-		return nil
+	switch {
+	case err != io.EOF:
+		return x.breakOff(err)
+	case x.early:
+		x.meta = s.Meta()
+		x.trailLate()
+	case priced:
+		x.w.Header()[costHeader] = []string{dollars(s.Meta().CostMicroUSD)}
 	}
-	return x.breakOff(err, flusher)
+	return nil
 }
 
 // breakOff tells the reader of a stream that it failed, as far as he is there.
-func (x *visit) breakOff(err error, flusher http.Flusher) error {
+func (x *visit) breakOff(err error) error {
 	if x.r.Context().Err() == nil {
 		e := *llm.AsError(err)
 		if e.SupportID == "" {
 			e.SupportID = x.id
 		}
-		if x.write(openai.ErrorEvent(&e)) && flusher != nil {
-			flusher.Flush()
+		if x.write(openai.ErrorEvent(&e)) {
+			x.flush()
 		}
 	}
 	return err // fail sees that the answer has begun, and breaks the connection

@@ -22,6 +22,7 @@ const (
 	defaultBodyTimeout   = 10 * time.Second
 	defaultBodyRate      = 1 << 10
 	defaultWriteTimeout  = 10 * time.Second
+	defaultAnnounce      = 2 * time.Second
 )
 
 // Config is what a Gateway needs. Zero values mean the defaults that each field
@@ -32,7 +33,7 @@ type Config struct {
 	// Keys are those who may call. At least one, unless Open is set.
 	Keys []access.Key
 	// Open serves callers without a key. They belong to the tenant "default", may
-	// use every band, and have the scopes call, metrics and cache. Listen then refuses
+	// use every band, and have the scopes call, metrics, cache and jobs. Listen then refuses
 	// addresses that are not loopback, and requests that a web page of another
 	// origin makes are refused. It cannot be combined with Keys.
 	Open bool
@@ -57,6 +58,14 @@ type Config struct {
 	// for that. Zero means 10 s. It works on connections of Listen and
 	// WrapListener.
 	WriteTimeout time.Duration
+	// Announce is how long a streamed call waits for a slot before its reader is told:
+	// then the answer begins, with a comment a second that says where the call stands.
+	// A failure after that is an event in the stream, without a status of its own. Zero
+	// means 2 s; -1 means never.
+	Announce time.Duration
+	// WebhookSecret returns the secret that a tenant's webhooks are signed with. It may
+	// be called concurrently. Nil means that there are no webhooks.
+	WebhookSecret func(tenant string) []byte
 	// PublicMetrics serves /metrics without a key.
 	PublicMetrics bool
 	// Logger gets one line for each request, and faults of the gateway's own.
@@ -77,6 +86,7 @@ func (c Config) withDefaults() Config {
 	c.BodyTimeout = cmp.Or(c.BodyTimeout, defaultBodyTimeout)
 	c.BodyRate = cmp.Or(c.BodyRate, defaultBodyRate)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, defaultWriteTimeout)
+	c.Announce = cmp.Or(c.Announce, defaultAnnounce)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -7,21 +7,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
-	"github.com/forebay-ai/forebay/access"
+	"github.com/forebay-ai/forebay/gateway/form"
 	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/llm"
 )
 
 // The bounds of what headers may say.
 const (
-	maxName    = 256 // bytes of a user, persona, namespace, operation or model
 	minTimeout = time.Millisecond
-	maxTimeout = 24 * time.Hour
-	minTTL     = time.Second
-	maxTTL     = 30 * 24 * time.Hour
+	maxTimeout = 24 * time.Hour // of a call that is answered at once; jobs have longer ones
 	maxMaxAge  = 365 * 24 * time.Hour
 )
 
@@ -30,9 +25,11 @@ type controls struct {
 	cache                    llm.CacheDirectives
 	user, persona, operation string
 	priority                 llm.Priority
-	hasPriority              bool
+	hasPriority, noFallback  bool
 	timeout                  time.Duration
-	noFallback               bool
+	// For jobs.
+	webhook   string
+	retention time.Duration
 }
 
 const controlPrefix = "X-Forebay-"
@@ -56,6 +53,8 @@ var requestHeaders = []control{
 	{"X-Forebay-User", "the end user; else the body's user member", text(func(c *controls) *string { return &c.user })},
 	{"X-Forebay-Timeout", "bounds the whole call: 2500 (milliseconds), 25s", readTimeout},
 	{"X-Forebay-Fallback", "allow, or deny to get an error in place of a fallback answer", readFallback},
+	{"X-Forebay-Webhook", "an address that is told of a job's end", readWebhook},
+	{"X-Forebay-Retention", "how long a job's result is kept: 3600 (seconds), 24h", readRetention},
 }
 
 // readControls reads the headers of h. The error is an *llm.Error that names the
@@ -84,7 +83,7 @@ func readControls(h http.Header) (controls, error) {
 		}
 		ours--
 		if len(values) > 1 {
-			return c, badHeader(control.name, "is there more than once", "Send it once.")
+			return c, form.Header(control.name, "is there more than once", "Send it once.")
 		}
 		if err := control.read(&c, control.name, values[0]); err != nil {
 			return c, err
@@ -112,16 +111,8 @@ func unknownControl(h http.Header) *llm.Error {
 	for i := range known {
 		known[i] = strings.ToLower(known[i])
 	}
-	return badHeader(name, "is not a header of this gateway"+near.DidYouMean(name, known), "Use "+strings.Join(known, ", ")+".")
+	return form.Header(name, "is not a header of this gateway"+near.DidYouMean(name, known), "Use "+strings.Join(known, ", ")+".")
 }
-
-// badHeader is the refusal of a header's value.
-func badHeader(name, message, fix string) *llm.Error {
-	name = strings.ToLower(name)
-	return &llm.Error{Kind: llm.CallerInvalidRequest, Message: fmt.Sprintf("the header %.64s %s", name, message), Param: name, Fix: fix}
-}
-
-func oneOf(names ...string) string { return "Send one of " + strings.Join(names, ", ") + "." }
 
 // readCacheControl reads the request directives of RFC 9111. Directives that it
 // does not know are ignored, as the RFC asks; a max-age that cannot be read is not.
@@ -139,7 +130,7 @@ func readCacheControl(c *controls, values []string) *llm.Error {
 			case "max-age":
 				age, err := strconv.ParseUint(strings.Trim(arg, `"`), 10, 32)
 				if err != nil {
-					return badHeader("Cache-Control", fmt.Sprintf("has max-age=%.32q, which is no number of seconds", arg), "Send max-age=SECONDS, such as max-age=3600.")
+					return form.Header("Cache-Control", fmt.Sprintf("has max-age=%.32q, which is no number of seconds", arg), "Send max-age=SECONDS, such as max-age=3600.")
 				}
 				c.cache.MaxAge = min(time.Duration(age)*time.Second, maxMaxAge)
 				if age == 0 { // nothing stored is young enough
@@ -161,53 +152,37 @@ func readCache(c *controls, name, value string) *llm.Error {
 	case "off":
 		c.cache.NoRead, c.cache.NoWrite = true, true
 	default:
-		return badHeader(name, fmt.Sprintf("has the unknown value %.32q", value), oneOf("rw", "ro", "wo", "off"))
+		return form.Header(name, fmt.Sprintf("has the unknown value %.32q", value), form.OneOf("rw", "ro", "wo", "off"))
 	}
 	return nil
 }
 
 func readTTL(c *controls, name, value string) *llm.Error {
-	d, err := readDuration(value, time.Second)
-	if err != nil || d < minTTL || d > maxTTL {
-		return outOfBounds(name, value, "1s to 720h", "Send seconds such as 600, or a duration such as 10m or 24h.")
-	}
+	d, err := form.Kept(value, form.Header, name)
 	c.cache.TTL = d
-	return nil
+	return err
 }
 
 func readTimeout(c *controls, name, value string) *llm.Error {
-	d, err := readDuration(value, time.Millisecond)
-	if err != nil || d < minTimeout || d > maxTimeout {
-		return outOfBounds(name, value, "1ms to 24h", "Send milliseconds such as 25000, or a duration such as 25s.")
-	}
+	d, err := form.Timeout(value, name)
 	c.timeout = d
-	return nil
+	return err
 }
 
-// readDuration reads a whole number of unit, or a duration with its own unit.
-func readDuration(value string, unit time.Duration) (time.Duration, error) {
-	if n, err := strconv.ParseUint(value, 10, 40); err == nil {
-		if n > uint64(maxTTL/unit) {
-			return maxTTL + maxTimeout, nil // beyond every bound, and no overflow
-		}
-		return time.Duration(n) * unit, nil
-	}
-	return time.ParseDuration(value)
+func readWebhook(c *controls, name, value string) *llm.Error {
+	c.webhook = value
+	return form.Webhook(value, form.Header, name)
 }
 
-func outOfBounds(name, value, bounds, fix string) *llm.Error {
-	e := badHeader(name, fmt.Sprintf("has %.32q, which is not a time within its bounds", value), fix)
-	e.Limit, e.Value = e.Param, bounds
-	return e
+func readRetention(c *controls, name, value string) (err *llm.Error) {
+	c.retention, err = form.Kept(value, form.Header, name)
+	return err
 }
 
 func readPriority(c *controls, name, value string) *llm.Error {
-	p, err := llm.ParsePriority(value)
-	if err != nil || value == "" {
-		return badHeader(name, fmt.Sprintf("has the unknown value %.32q", value), oneOf("low", "normal", "high", "critical"))
-	}
+	p, err := form.Priority(value, form.Header, name)
 	c.priority, c.hasPriority = p, true
-	return nil
+	return err
 }
 
 func readFallback(c *controls, name, value string) *llm.Error {
@@ -216,7 +191,7 @@ func readFallback(c *controls, name, value string) *llm.Error {
 	case "deny":
 		c.noFallback = true
 	default:
-		return badHeader(name, fmt.Sprintf("has the unknown value %.32q", value), oneOf("allow", "deny"))
+		return form.Header(name, fmt.Sprintf("has the unknown value %.32q", value), form.OneOf("allow", "deny"))
 	}
 	return nil
 }
@@ -224,32 +199,7 @@ func readFallback(c *controls, name, value string) *llm.Error {
 // text reads a header that is a name: 1 to 256 bytes of printable UTF-8.
 func text(member func(*controls) *string) func(*controls, string, string) *llm.Error {
 	return func(c *controls, name, value string) *llm.Error {
-		if fault := nameFault(value); fault != "" {
-			e := badHeader(name, fault, "Send 1 to 256 bytes of printable UTF-8.")
-			e.Limit, e.Value = e.Param, strconv.Itoa(maxName)+" bytes"
-			return e
-		}
 		*member(c) = value
-		return nil
+		return form.Name(value, form.Header, name)
 	}
-}
-
-// nameFault says what keeps s from being a name, or nothing.
-func nameFault(s string) string {
-	switch {
-	case s == "":
-		return "is empty"
-	case len(s) > maxName:
-		return "has " + strconv.Itoa(len(s)) + " bytes"
-	case access.PlainText(s):
-		return ""
-	case !utf8.ValidString(s):
-		return "is not valid UTF-8"
-	}
-	for _, r := range s {
-		if !unicode.IsPrint(r) {
-			return "has characters that do not print"
-		}
-	}
-	return ""
 }

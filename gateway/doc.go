@@ -8,6 +8,9 @@
 // Every answer, errors and streams included, carries the same set of headers, and
 // every error names its kind, the limit that was met and what to do about it.
 //
+// Jobs are calls too: what stands in a job goes through the same reading as at its
+// endpoint, and its result is what the endpoint would have answered.
+//
 // It holds no policy: no cache, no queue, no retry, no provider. Those are the
 // client's. It never passes on a header of a provider, and never logs a body or a
 // query string.
@@ -15,4 +18,7 @@
 // Use Server and Listen (or WrapListener) rather than a plain http.Server: they
 // set the bounds in time, cut clients that stop reading, and replace the
 // plain-text errors that net/http writes by itself.
+//
+// The package is long on purpose: the routes share the visit, the reading of bodies
+// and headers, and the one encoding of answers and errors, which nobody else needs.
 package gateway

@@ -8,6 +8,9 @@ import (
 	"github.com/forebay-ai/forebay/llm"
 )
 
+// Submission is what stands beside the call of a job.
+type Submission = submission
+
 // Answer is what a scripted back end streams.
 type Answer = answer
 
@@ -18,6 +21,8 @@ type Parts struct {
 	Condition condition
 	Metrics   http.Handler
 	Cache     forebay.CacheControl
+	Submitter submitter
+	Jobs      durable
 }
 
 // NewWith makes a Gateway over parts.
@@ -27,7 +32,7 @@ func NewWith(cfg Config, parts Parts) (*Gateway, error) {
 		return nil, err
 	}
 	g.caller, g.catalog, g.condition, g.metrics = parts.Caller, parts.Catalog, parts.Condition, parts.Metrics
-	g.cache = parts.Cache
+	g.cache, g.submitter, g.jobs = parts.Cache, parts.Submitter, parts.Jobs
 	return g, nil
 }
 

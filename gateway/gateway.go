@@ -11,6 +11,7 @@ import (
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/access"
+	"github.com/forebay-ai/forebay/gateway/form"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -22,6 +23,8 @@ type Gateway struct {
 	catalog   catalog
 	condition condition
 	cache     forebay.CacheControl
+	submitter submitter
+	jobs      durable       // nil where there are no durable jobs
 	metrics   http.Handler  // nil where there are none
 	ring      *access.Ring  // nil where the gateway is open
 	anyone    *access.Grant // of every caller where the gateway is open; else nil
@@ -40,6 +43,10 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	g.caller, g.catalog, g.condition = library{cfg.Client}, cfg.Client, cfg.Client
+	g.submitter = library{cfg.Client}
+	if queue := cfg.Client.Jobs(); queue != nil { // a nil *jobs.Queue would be a durable that is not nil
+		g.jobs = queue
+	}
 	g.cache = cfg.Client.Cache()
 	g.metrics = cfg.Client.Monitor().Handler()
 	return g, nil
@@ -127,14 +134,19 @@ func (g *Gateway) authorize(x *visit) error {
 		}
 		x.grant = found
 	}
-	if !x.grant.Allows(scope) {
-		return &llm.Error{
-			Kind: llm.CallerForbidden, Message: fmt.Sprintf("the key %q does not grant the scope %s", x.grant.Name, scope),
-			Limit: "keys." + x.grant.Name + ".scopes", Value: fmt.Sprint(x.grant.Scopes),
-			Fix: "Use a key that has the scope " + scope + ".",
-		}
+	return x.require(scope)
+}
+
+// require refuses a caller whose key does not have scope.
+func (x *visit) require(scope string) error {
+	if x.grant.Allows(scope) {
+		return nil
 	}
-	return nil
+	return &llm.Error{
+		Kind: llm.CallerForbidden, Message: fmt.Sprintf("the key %q does not grant the scope %s", x.grant.Name, scope),
+		Limit: "keys." + x.grant.Name + ".scopes", Value: fmt.Sprint(x.grant.Scopes),
+		Fix: "Use a key that has the scope " + scope + ".",
+	}
 }
 
 // record writes the request's line to the log: who, what and how long, never what
@@ -156,7 +168,7 @@ func (x *visit) record() {
 		tenant, key = x.grant.Tenant, x.grant.Name
 	}
 	x.gateway.log.LogAttrs(ctx, level, "request",
-		slog.String("request_id", x.id), slog.String("method", printable(x.r.Method, 32)), slog.String("route", pattern),
+		slog.String("request_id", x.id), slog.String("method", form.Printable(x.r.Method, 32)), slog.String("route", pattern),
 		slog.Int("status", x.status), slog.Duration("duration", time.Since(x.start)), slog.Int64("bytes", x.bytes),
 		slog.Bool("cut", x.cut), slog.String("tenant", tenant), slog.String("key", key),
 		slog.String("operation", x.meta.Operation), slog.String("error_type", string(x.kind)))

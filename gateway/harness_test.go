@@ -34,6 +34,8 @@ const (
 	adminKey   = "admin-key-secret"   // every scope and band
 	expiredKey = "expired-key-secret" // over
 	metricsKey = "metrics-key-secret" // metrics alone
+	jobsKey    = "jobs-key-secret"    // call and jobs; tenant acme; low and normal
+	otherKey   = "other-key-secret"   // the same of the tenant umbrella
 )
 
 func keys() []access.Key {
@@ -43,6 +45,8 @@ func keys() []access.Key {
 		{Name: "admin", Secret: adminKey, Tenant: "ops", Scopes: access.Scopes(), Bands: llm.Priorities[:]},
 		{Name: "expired", Secret: expiredKey, Expires: time.Unix(1, 0)},
 		{Name: "metrics", Secret: metricsKey, Scopes: []string{"metrics"}},
+		{Name: "jobs", Secret: jobsKey, Tenant: "acme", Scopes: []string{"call", "jobs"}},
+		{Name: "other", Secret: otherKey, Tenant: "umbrella", Scopes: []string{"call", "jobs"}},
 	}
 }
 
@@ -50,6 +54,7 @@ func keys() []access.Key {
 // that it plays no part.
 type backend struct {
 	provider *llmtest.Provider
+	jobs     *shelf // nil where there are no durable jobs
 
 	mu       sync.Mutex // guards what follows
 	meta     forebay.Meta
@@ -156,7 +161,11 @@ func newGateway(t testing.TB, b *backend, change func(*gateway.Config)) *gateway
 		change(&cfg)
 	}
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") })
-	g, err := gateway.NewWith(cfg, gateway.Parts{Caller: b, Catalog: b, Condition: b, Metrics: metrics, Cache: newCache(t, b)})
+	parts := gateway.Parts{Caller: b, Catalog: b, Condition: b, Metrics: metrics, Cache: newCache(t, b)}
+	if b.jobs != nil {
+		parts.Submitter, parts.Jobs = b.jobs, b.jobs
+	}
+	g, err := gateway.NewWith(cfg, parts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,6 +250,15 @@ func send(t testing.TB, addr, raw string) reply {
 		defer close(wrote)
 		_, _ = io.WriteString(c, raw)
 	}()
+	r := readReply(t, c, raw)
+	_ = c.Close()
+	<-wrote
+	return r
+}
+
+// readReply reads the answer to raw.
+func readReply(t testing.TB, c net.Conn, raw string) reply {
+	t.Helper()
 	method, _, _ := strings.Cut(raw, " ")
 	res, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
 	if err != nil {
@@ -251,8 +269,6 @@ func send(t testing.TB, addr, raw string) reply {
 	if err != nil {
 		t.Fatalf("answer to %.80q: %v", raw, err)
 	}
-	_ = c.Close()
-	<-wrote
 	return reply{res.StatusCode, res.Header, string(body), res.Trailer}
 }
 

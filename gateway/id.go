@@ -3,6 +3,8 @@ package gateway
 import (
 	"math/rand/v2"
 	"strings"
+
+	"github.com/forebay-ai/forebay/gateway/form"
 )
 
 // maxID bounds an id that a caller brings.
@@ -26,15 +28,7 @@ func newID() string {
 
 // validID says that s may be used as a request id: 1 to 128 visible ASCII characters.
 func validID(s string) bool {
-	if s == "" || len(s) > maxID {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
+	return s != "" && len(s) <= maxID && form.Visible(s)
 }
 
 // The parts of a W3C traceparent: version-trace-span-flags.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/dialect/openai"
+	"github.com/forebay-ai/forebay/gateway/form"
 	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -39,13 +40,13 @@ func readOperation(body []byte, c *controls) (operationCall, error) {
 		return op, err
 	}
 	if depth(canonical) > openai.MaxDepth {
-		e := badMember("", "the body is nested too deep", "Send a flatter body.")
+		e := form.Member("", "the body is nested too deep", "Send a flatter body.")
 		e.Limit, e.Value = "json_depth", strconv.Itoa(openai.MaxDepth)
 		return op, e
 	}
 	d := jsontext.NewDecoder(bytes.NewBuffer(canonical))
 	if d.PeekKind() != '{' {
-		return op, badMember("", "the body is not a JSON object", `Send {"payload": ...}.`)
+		return op, form.Member("", "the body is not a JSON object", `Send {"payload": ...}.`)
 	}
 	_, _ = d.ReadToken() // the text is known to be well formed, so nothing fails from here on
 	for d.PeekKind() == '"' {
@@ -57,7 +58,7 @@ func readOperation(body []byte, c *controls) (operationCall, error) {
 		}
 	}
 	if op.payload == nil {
-		return op, badMember("payload", "is missing", `Send {"payload": ...} with any JSON value.`)
+		return op, form.Member("payload", "is missing", `Send {"payload": ...} with any JSON value.`)
 	}
 	return op, nil
 }
@@ -95,12 +96,12 @@ func (op *operationCall) member(name string, value jsontext.Value) *llm.Error {
 			return nil // null stands for an absent member
 		}
 		if value.Kind() != '"' {
-			return badMember(name, "is not a string", "Send a string.")
+			return form.Member(name, "is not a string", "Send a string.")
 		}
 		unquoted, _ := jsontext.AppendUnquote(nil, value)
 		return op.textMember(name, string(unquoted))
 	}
-	return badMember(printable(name, 64), "is not known"+near.DidYouMean(name, operationMembers),
+	return form.Member(form.Printable(name, 64), "is not known"+near.DidYouMean(name, operationMembers),
 		"Send members of "+strings.Join(operationMembers, ", ")+" only.")
 }
 
@@ -111,9 +112,8 @@ func (op *operationCall) readTimeoutMs(value jsontext.Value) *llm.Error {
 	}
 	ms, err := strconv.ParseInt(string(value), 10, 64)
 	if err != nil || ms < minTimeout.Milliseconds() || ms > maxTimeout.Milliseconds() {
-		e := badMember("timeoutMs", "is no whole number of milliseconds within its bounds", "Send a number such as 25000.")
-		e.Limit, e.Value = "timeoutMs", fmt.Sprintf("%d to %d", minTimeout.Milliseconds(), maxTimeout.Milliseconds())
-		return e
+		e := form.Member("timeoutMs", "is no whole number of milliseconds within its bounds", "Send a number such as 25000.")
+		return form.Bound(e, fmt.Sprintf("%d to %d", minTimeout.Milliseconds(), maxTimeout.Milliseconds()))
 	}
 	op.timeout = time.Duration(ms) * time.Millisecond
 	return nil
@@ -123,25 +123,18 @@ func (op *operationCall) readTimeoutMs(value jsontext.Value) *llm.Error {
 func (op *operationCall) textMember(name, value string) *llm.Error {
 	switch name {
 	case "priority":
-		p, err := llm.ParsePriority(value)
-		if err != nil {
-			return badMember(name, fmt.Sprintf("has the unknown value %.32q", value), oneOf("low", "normal", "high", "critical"))
-		}
+		p, err := form.Priority(value, form.Member, name)
 		op.priority, op.hasPriority = p, true
-		return nil
+		return err
 	case "requestId":
 		if !validID(value) {
-			e := badMember(name, "is no id", "Send 1 to 128 visible ASCII characters.")
-			e.Limit, e.Value = name, strconv.Itoa(maxID)+" characters"
-			return e
+			return form.Bound(form.Member(name, "is no id", "Send 1 to 128 visible ASCII characters."), strconv.Itoa(maxID)+" characters")
 		}
 		op.id = value
 		return nil
 	}
-	if fault := nameFault(value); fault != "" {
-		e := badMember(name, fault, "Send 1 to 256 bytes of printable UTF-8.")
-		e.Limit, e.Value = name, strconv.Itoa(maxName)+" bytes"
-		return e
+	if err := form.Name(value, form.Member, name); err != nil {
+		return err
 	}
 	switch name {
 	case "userId":
@@ -154,13 +147,6 @@ func (op *operationCall) textMember(name, value string) *llm.Error {
 	return nil
 }
 
-func badMember(name, message, fix string) *llm.Error {
-	if name != "" {
-		message = "the member " + name + " " + message
-	}
-	return &llm.Error{Kind: llm.CallerInvalidRequest, Message: message, Param: name, Fix: fix}
-}
-
 // operation serves POST /v1/operations/{operation}: the operation's prompt and the
 // payload become a chat, and its answer the specification's result.
 func (g *Gateway) operation(x *visit) error {
@@ -171,13 +157,21 @@ func (g *Gateway) operation(x *visit) error {
 	if err != nil {
 		return err
 	}
+	job, err := x.asJob(&c)
+	if err != nil {
+		return err
+	}
 	body, err := x.readJSON()
 	if err != nil {
 		return err
 	}
 	req, err := x.operationRequest(x.variable, &c, body)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case job != nil:
+		job.asOperation(x)
+		return g.enqueue(x, req, job)
 	}
 	return g.runOperation(x, req)
 }
@@ -193,7 +187,7 @@ func (x *visit) operationRequest(name string, c *controls, body []byte) (*llm.Re
 		return nil, err
 	}
 	if op.id != "" {
-		x.id = op.id
+		x.id, x.named = op.id, true
 	}
 	req, err := x.request(&op.controls)
 	if err != nil {
@@ -207,12 +201,13 @@ func (x *visit) operationRequest(name string, c *controls, body []byte) (*llm.Re
 
 // runOperation makes the call and writes its result.
 func (g *Gateway) runOperation(x *visit, req *llm.Request) error {
+	req.Waiting = &x.waiting
 	res, err := g.caller.Do(x.r.Context(), req)
 	if err != nil {
 		return err
 	}
 	x.meta, x.called, x.costKnown = res.Meta, true, true
-	result, err := x.operationResult(res)
+	result, err := operationResult(res, x.variable, x.id, time.Since(x.start))
 	if err != nil {
 		return err
 	}
@@ -226,7 +221,7 @@ func unknownOperation(name string, known []string) *llm.Error {
 	known = slices.Clone(known)
 	e := &llm.Error{
 		Kind: llm.CallerUnknownOperation, Param: "operation",
-		Message: "there is no operation " + strconv.Quote(printable(name, 64)) + near.DidYouMean(name, known),
+		Message: "there is no operation " + strconv.Quote(form.Printable(name, 64)) + near.DidYouMean(name, known),
 		Fix:     "No operation is configured.",
 	}
 	if more := len(known) - maxListed; more > 0 {
@@ -256,9 +251,10 @@ func fromCache(m *forebay.Meta) bool {
 	return m.Cache.Status == forebay.CacheHit || m.Cache.Status == forebay.CacheStaleHit
 }
 
-// operationResult is the specification's form of an answer. result is the answer's
-// text, or what the text says where it is a JSON object or array.
-func (x *visit) operationResult(res *forebay.Response) ([]byte, error) {
+// operationResult is the specification's form of an answer to a request of this id
+// that took so long. result is the answer's text, or what the text says where it is a
+// JSON object or array.
+func operationResult(res *forebay.Response, operation, id string, took time.Duration) ([]byte, error) {
 	whole, err := openai.ReadWhole(llm.Chat, res.Body)
 	if err != nil {
 		return nil, err
@@ -269,8 +265,8 @@ func (x *visit) operationResult(res *forebay.Response) ([]byte, error) {
 	}
 	m := &res.Meta
 	b := make([]byte, 0, len(text)*5/4+512)
-	b = appendQuoted(append(b, `{"success":true,"requestId":`...), x.id)
-	b = appendQuoted(append(b, `,"operation":`...), x.variable)
+	b = appendQuoted(append(b, `{"success":true,"requestId":`...), id)
+	b = appendQuoted(append(b, `,"operation":`...), operation)
 	b = append(b, `,"result":`...)
 	if document := jsontext.Value(strings.TrimSpace(text)); (document.Kind() == '{' || document.Kind() == '[') && document.IsValid() {
 		b = append(b, document...)
@@ -278,7 +274,7 @@ func (x *visit) operationResult(res *forebay.Response) ([]byte, error) {
 		b = append(appendQuoted(append(b, `{"text":`...), text), '}')
 	}
 	b = strconv.AppendBool(append(b, `,"metadata":{"fromCache":`...), fromCache(m))
-	b = strconv.AppendInt(append(b, `,"processingTime":`...), time.Since(x.start).Milliseconds(), 10)
+	b = strconv.AppendInt(append(b, `,"processingTime":`...), took.Milliseconds(), 10)
 	b = strconv.AppendInt(append(b, `,"queueTime":`...), m.Timing.Queue.Milliseconds(), 10)
 	b = appendQuoted(append(b, `,"provider":`...), cmp.Or(m.Provider, "none"))
 	b = appendQuoted(append(b, `,"model":`...), cmp.Or(m.Model, "none"))

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/forebay-ai/forebay/access"
+	"github.com/forebay-ai/forebay/gateway/form"
 	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -37,7 +38,7 @@ type route struct {
 // routes is the one table: nothing is served that does not stand here.
 func routes() []route {
 	const completions = pathChat
-	return []route{
+	return append([]route{
 		{Route{"POST", completions, access.Call, "Chat completion in the OpenAI format, whole or streamed."}, openAI, (*Gateway).chat},
 		{Route{"POST", pathEmbeddings, access.Call, "Embeddings in the OpenAI format."}, openAI, (*Gateway).embeddings},
 		{Route{"GET", "/v1/models", access.Call, "What may be asked for, in the OpenAI format."}, openAI, (*Gateway).models},
@@ -61,6 +62,25 @@ func routes() []route {
 		{Route{"GET", "/healthz", scopePublic, "Liveness: the process answers."}, problem, (*Gateway).alive},
 		{Route{"GET", "/readyz", scopePublic, "Readiness: calls are taken; 503 while draining."}, problem, (*Gateway).ready},
 		{Route{"GET", "/metrics", access.Metrics, "Measurements in the Prometheus format."}, problem, (*Gateway).measurements},
+	}, jobRoutes()...)
+}
+
+// jobRoutes are the routes of durable jobs.
+func jobRoutes() []route {
+	return []route{
+		{Route{"POST", pathJobs, access.Jobs, "Takes a call in as a durable job: it outlasts a restart and is made when there is room."}, problem, (*Gateway).submitJob},
+		{Route{"GET", pathJobs, access.Jobs, "Lists jobs, newest first."}, problem, (*Gateway).listJobs},
+		{Route{"GET", pathJobs + "/{id}", access.Jobs, "One job; ?wait= holds the answer until its end."}, problem, (*Gateway).job},
+		{Route{"GET", pathJobs + "/{id}/result", access.Jobs, "What the job's endpoint would have answered."}, problem, (*Gateway).jobResult},
+		{Route{"GET", pathJobs + "/{id}/events", access.Jobs, "States of a job and pieces of its answer, as server-sent events."}, problem, (*Gateway).jobEvents},
+		{Route{"DELETE", pathJobs + "/{id}", access.Jobs, "Cancels a job that is not final."}, problem, (*Gateway).cancelJob},
+		{Route{"PATCH", pathJobs + "/{id}", access.Jobs, "Changes the priority of a queued job."}, problem, (*Gateway).patchJob},
+		{Route{"POST", pathJobs + "/{id}/requeue", access.Jobs, "Queues a job again that failed, timed out, was cancelled or is dead."}, problem, (*Gateway).requeueJob},
+		{Route{"POST", pathJobs + "/purge", access.Jobs, "Removes final jobs."}, problem, (*Gateway).purgeJobs},
+		{Route{"POST", pathJobs + "/pause", access.Admin, "Stops claims of an operation's jobs."}, problem, (*Gateway).pauseJobs},
+		{Route{"POST", pathJobs + "/resume", access.Admin, "Allows them again."}, problem, (*Gateway).resumeJobs},
+		{Route{"GET", pathJobs + "/stats", access.Jobs, "How many jobs there are, how old and how fast; admin: of all tenants."}, problem, (*Gateway).jobStats},
+		{Route{"GET", pathJobs + "/webhook-secret", access.Jobs, "The secret that signs the tenant's webhooks."}, problem, (*Gateway).webhookSecret},
 	}
 }
 
@@ -159,7 +179,7 @@ func (t *table) find(x *visit) error {
 	x.style = found[0].style
 	x.set("Allow", strings.Join(allowed, ", "))
 	return &llm.Error{
-		Kind: llm.CallerMethodNotAllowed, Message: printable(x.r.Method, 32) + " is not served at " + found[0].Pattern,
+		Kind: llm.CallerMethodNotAllowed, Message: form.Printable(x.r.Method, 32) + " is not served at " + found[0].Pattern,
 		Fix: "Use " + strings.Join(allowed, " or ") + ".",
 	}
 }
@@ -167,10 +187,10 @@ func (t *table) find(x *visit) error {
 // unknownPath is the refusal of a path. The commonest cause is a base URL of an
 // SDK without its /v1, so that is told.
 func (t *table) unknownPath(path string) *llm.Error {
-	e := &llm.Error{Kind: llm.CallerNotFound, Message: "nothing is served at " + printable(path, 100), Fix: "GET / lists what is served."}
+	e := &llm.Error{Kind: llm.CallerNotFound, Message: "nothing is served at " + form.Printable(path, 100), Fix: "GET / lists what is served."}
 	trimmed := strings.TrimRight(path, "/")
 	if found, _ := t.match("/v1" + trimmed); trimmed != "" && found != nil {
-		e.Fix = "Let the base URL of the SDK end in /v1: this is served at /v1" + printable(trimmed, 100) + "."
+		e.Fix = "Let the base URL of the SDK end in /v1: this is served at /v1" + form.Printable(trimmed, 100) + "."
 		return e
 	}
 	var known []string
@@ -181,18 +201,4 @@ func (t *table) unknownPath(path string) *llm.Error {
 		e.Fix = "Did you mean " + best + "? GET / lists what is served."
 	}
 	return e
-}
-
-// printable is s for an error message: at most limit bytes, and ASCII that prints.
-func printable(s string, limit int) string {
-	b := []byte(s[:min(len(s), limit)])
-	for i, c := range b {
-		if c < ' ' || c > '~' {
-			b[i] = '?'
-		}
-	}
-	if len(s) > limit {
-		return string(b) + "..."
-	}
-	return string(b)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/dialect/openai"
+	"github.com/forebay-ai/forebay/gateway/form"
 	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -36,7 +37,7 @@ func (g *Gateway) model(x *visit) error {
 	}
 	return &llm.Error{
 		Kind: llm.CallerUnknownModel, Param: "model",
-		Message: "there is no model " + printable(x.variable, 100) + near.DidYouMean(x.variable, ids),
+		Message: "there is no model " + form.Printable(x.variable, 100) + near.DidYouMean(x.variable, ids),
 		Fix:     "GET /v1/models lists what may be asked for.",
 	}
 }

@@ -3,16 +3,13 @@ package gateway
 import (
 	"net/http"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/access"
+	"github.com/forebay-ai/forebay/gateway/form"
 	"github.com/forebay-ai/forebay/llm"
 )
-
-// maxQuery bounds the query that is passed on with a stored completion's request.
-const maxQuery = 4 << 10
 
 // storedID is what the id of a stored completion looks like. It goes into the path
 // of the provider's API, so it has nothing that could lead elsewhere.
@@ -27,16 +24,13 @@ const apiPrefix = "/v1"
 func (g *Gateway) stored(x *visit) error {
 	if x.variable != "" && !storedID.MatchString(x.variable) {
 		return &llm.Error{
-			Kind: llm.CallerNotFound, Param: "id", Message: "no stored completion has the id " + printable(x.variable, 64),
+			Kind: llm.CallerNotFound, Param: "id", Message: "no stored completion has the id " + form.Printable(x.variable, 64),
 			Limit: "id", Value: "128 characters", Fix: "Ids have letters, digits, _ and -, such as chatcmpl-123.",
 		}
 	}
 	query := x.r.URL.RawQuery
-	if len(query) > maxQuery {
-		return &llm.Error{
-			Kind: llm.CallerTooLarge, Message: "the query has " + strconv.Itoa(len(query)) + " bytes",
-			Limit: "query", Value: strconv.Itoa(maxQuery) + " bytes", Fix: "Send fewer filters.",
-		}
+	if len(query) > form.MaxQuery {
+		return form.LongQuery(query)
 	}
 	exchange := forebay.Exchange{Method: x.r.Method, Path: strings.TrimPrefix(x.r.URL.Path, apiPrefix), Query: query}
 	if x.r.Method == http.MethodHead {

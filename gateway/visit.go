@@ -7,6 +7,7 @@ import (
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/access"
+	"github.com/forebay-ai/forebay/gateway/form"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -16,7 +17,8 @@ const (
 	problemType = "application/problem+json"
 )
 
-// visit is one request on its way through the gateway. One goroutine uses it.
+// visit is one request on its way through the gateway. One goroutine uses it at a
+// time: the handler's, and an announcer's until the handler has stopped it.
 type visit struct {
 	gateway *Gateway
 	w       http.ResponseWriter
@@ -27,15 +29,18 @@ type visit struct {
 	route     *route // nil where the path or the method is unknown
 	variable  string // the variable in the route's path
 	style     style
+	named     bool          // the id stands in the body
+	early     bool          // the head was written while the call still waited
 	grant     *access.Grant // nil until the caller is known
 
+	waiting   llm.Waiting // where the call stands while it waits for a slot
 	meta      forebay.Meta
 	called    bool // meta says how a call went
 	costKnown bool // meta.CostMicroUSD is final
+	cut       bool // the answer stopped before its end: the connection has to break
 
 	status int      // 0 until the head was written
 	kind   llm.Kind // of the error that was answered; empty for none
-	cut    bool     // the answer stopped before its end: the connection has to break
 	bytes  int64    // of the body, written
 
 	// values backs the header's values, so that setting one allocates nothing.
@@ -103,7 +108,10 @@ func (x *visit) head(status int, contentType string) {
 	x.say("X-Forebay-Fallback", headerText(string(m.Fallback)))
 	x.say("X-Forebay-Degradation", headerText(string(m.Level)))
 	x.say("X-Forebay-Queue-Ms", strconv.FormatInt(m.Timing.Queue.Milliseconds(), 10))
-	if !x.called || x.costKnown || m.Attempts == 0 {
+	if ahead, waited := x.waiting.Joined(); waited {
+		x.say(placeHeader, strconv.Itoa(ahead))
+	}
+	if !x.early && (!x.called || x.costKnown || m.Attempts == 0) {
 		x.say(costHeader, dollars(m.CostMicroUSD))
 	}
 	if x.conn != nil {
@@ -240,5 +248,5 @@ func headerText(s string) string {
 	case len(s) <= maxHeaderText && access.PlainText(s):
 		return s
 	}
-	return printable(s, maxHeaderText)
+	return form.Printable(s, maxHeaderText)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/forebay-ai/forebay/access"
+	"github.com/forebay-ai/forebay/gateway/form"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -96,7 +97,7 @@ func (x *visit) warmupLine(r *bufio.Reader) ([]byte, error) {
 func (x *visit) warmupRequest(line []byte) (*llm.Request, error) {
 	var e warmupEntry
 	if err := json.Unmarshal(line, &e); err != nil {
-		return nil, &llm.Error{Kind: llm.CallerInvalidRequest, Message: printable(err.Error(), 200), Fix: "Write one JSON object a line."}
+		return nil, &llm.Error{Kind: llm.CallerInvalidRequest, Message: form.Printable(err.Error(), 200), Fix: "Write one JSON object a line."}
 	}
 	c := controls{user: e.User, persona: e.Persona, operation: e.Operation}
 	if e.Body == nil {
@@ -112,18 +113,21 @@ func (x *visit) warmupRequest(line []byte) (*llm.Request, error) {
 	for _, name := range []struct{ member, value string }{
 		{"user", e.User}, {"persona", e.Persona}, {"operation", e.Operation}, {"namespace", e.Namespace},
 	} {
-		if fault := nameFault(name.value); name.value != "" && fault != "" {
-			return nil, badMember(name.member, fault, "Write 1 to 256 bytes of printable UTF-8.")
+		if name.value == "" {
+			continue
+		}
+		if err := form.Name(name.value, form.Member, name.member); err != nil {
+			return nil, err
 		}
 	}
-	at := *x
+	at := x
 	if e.Tenant != "" && e.Tenant != x.grant.Tenant {
 		if !x.grant.Allows(access.Admin) {
-			return nil, badMember("tenant", "is not that of the key", "Leave it out, or use a key that has the scope "+access.Admin+".")
+			return nil, form.Member("tenant", "is not that of the key", "Leave it out, or use a key that has the scope "+access.Admin+".")
 		}
 		other := *x.grant
 		other.Tenant = e.Tenant
-		at.grant = &other
+		at = &visit{gateway: x.gateway, grant: &other, id: x.id, trace: x.trace, start: x.start}
 	}
 	return at.requestFor(cmp.Or(e.URL, pathChat), &c, e.Body)
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/forebay-ai/forebay/gateway/form"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -207,7 +208,7 @@ func (g *Gateway) refusalError(status int, reason string) *llm.Error {
 	default:
 		e.Message = "the request is malformed"
 		if _, detail, found := strings.Cut(reason, ": "); found {
-			e.Message += ": " + printable(detail, 100)
+			e.Message += ": " + form.Printable(detail, 100)
 		}
 	}
 	return e
