@@ -65,7 +65,8 @@ func (cc CacheControl) Count(ctx context.Context, s cache.Scope) (cache.Counted,
 
 // Erase removes what the cache has of a user, or of a whole tenant where user is
 // empty: it makes the answers void, destroys the keys that they are encrypted with,
-// and deletes them from the store before it returns.
+// and deletes them from the store before it returns. Durable jobs in the same store are
+// sealed under these keys: what they ask for and answered is gone with them.
 func (cc CacheControl) Erase(ctx context.Context, tenant, user string) error {
 	if err := cc.Usable(); err != nil {
 		return err

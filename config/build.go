@@ -1,12 +1,14 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/backlog"
 	"github.com/forebay-ai/forebay/breaker"
 	"github.com/forebay-ai/forebay/cache"
 	"github.com/forebay-ai/forebay/cost"
@@ -30,7 +32,7 @@ func (f *File) Forebay() (forebay.Config, error) {
 	cfg := forebay.Config{
 		Providers: providers, Models: f.models(), Operations: map[string]forebay.Operation{},
 		Defaults: f.operation("defaults"),
-		Cache:    f.cacheConfig(), Queue: f.queueConfig(), Breaker: f.breakerConfig(), Retry: f.retry(), Degrade: f.degradeConfig(),
+		Cache:    f.cacheConfig(), Queue: f.queueConfig(), Jobs: forebay.Jobs{Queue: f.backlogConfig()}, Breaker: f.breakerConfig(), Retry: f.retry(), Degrade: f.degradeConfig(),
 		Limits: limit.Config{MaxConcurrent: orNone(v.Int("limits", "max_concurrent"))},
 	}
 	d := &cfg.Defaults.Cache // what operations have too stands under cache for all of them
@@ -206,6 +208,8 @@ func (f *File) queueConfig() queue.Config {
 		Warn:     int(v.Int("queue", "warn")),
 		Critical: int(v.Int("queue", "critical")),
 		MaxAge:   v.Duration("queue", "max_age"),
+		Target:   v.Duration("queue", "target"),
+		Interval: v.Duration("queue", "interval"),
 		Offsets: queue.Offsets{
 			High:   orNegative(v.Duration("queue", "offsets", "high")),
 			Normal: orNegative(v.Duration("queue", "offsets", "normal")),
@@ -262,4 +266,31 @@ func (f *File) degradeConfig() degrade.Config {
 		c.Templates[emptyForAny(operation)] = texts
 	}
 	return c
+}
+
+// unboundedJobs is how many jobs of a band are in progress where limits have no
+// bound: as many as the default bound of limits.max_concurrent.
+const unboundedJobs = 256
+
+// backlogConfig is the durable queue's.
+func (f *File) backlogConfig() backlog.Config {
+	v := f.values
+	offset := func(band string) time.Duration { return v.Duration("queue", "offsets", band) }
+	return backlog.Config{
+		Max:           int(cmp.Or(v.Int("jobs", "max"), v.Int("queue", "max"))),
+		MaxBytes:      orNegative(v.Int("jobs", "max_bytes")),
+		Concurrency:   int(cmp.Or(v.Int("jobs", "concurrency"), v.Int("limits", "max_concurrent"), unboundedJobs)),
+		Timeout:       v.Duration("jobs", "timeout"),
+		MaxTimeout:    v.Duration("jobs", "max_timeout"),
+		Retries:       int(orNegative(v.Int("jobs", "retries"))),
+		BackoffBase:   v.Duration("jobs", "backoff"),
+		BackoffCap:    v.Duration("jobs", "max_backoff"),
+		Lease:         v.Duration("jobs", "lease"),
+		Deaths:        int(v.Int("jobs", "lost_leases")),
+		Retention:     v.Duration("jobs", "retention"),
+		MaxRetention:  v.Duration("jobs", "max_retention"),
+		DeadRetention: v.Duration("jobs", "dead_retention"),
+		RelaxedClaims: !v.Bool("jobs", "durable_claims"),
+		Offsets:       [...]time.Duration{offset("low"), offset("normal"), offset("high"), 0},
+	}
 }

@@ -55,6 +55,7 @@ type Gateway struct {
 	BodyRate      int           // bytes a second
 	WriteTimeout  time.Duration // each write
 	PublicMetrics bool          // /metrics needs no key
+	Announce      time.Duration // a waiting stream's reader is told its place from then on; -1: never
 }
 
 // Log says what is logged and how.
@@ -128,6 +129,7 @@ func (f *File) fill() {
 		BodyTimeout:   v.Duration("gateway", "body_timeout"),
 		BodyRate:      int(v.Int("gateway", "body_rate")),
 		WriteTimeout:  v.Duration("gateway", "write_timeout"),
+		Announce:      orNegative(v.Duration("queue", "announce")),
 		PublicMetrics: v.Bool("gateway", "public_metrics"),
 	}
 	f.Log = Log{Format: v.Text("log", "format"), Requests: v.Bool("log", "requests")}

@@ -129,6 +129,18 @@ func queueKeys() []*settings.Key {
 			Path: "queue.max_age", Kind: settings.Duration, Low: ms, High: day, Initial: "60s",
 			Doc: "How long a call waits at most, whatever its deadline.",
 		},
+		{
+			Path: "queue.target", Kind: settings.Duration, Low: 0, High: day, Initial: "0s",
+			Doc: "The wait that calls may have all the time. Above it, the newest call of a band goes first and those that waited longest are refused, until it is met. 0s means that it follows from the calls' deadlines.",
+		},
+		{
+			Path: "queue.interval", Kind: settings.Duration, Low: 0, High: day, Initial: "0s",
+			Doc: "How long waits have to be above queue.target before that happens. 0s means that it follows from the time that calls take.",
+		},
+		{
+			Path: "queue.announce", Kind: settings.Duration, Low: 0, High: day, Initial: "2s",
+			Doc: "How long a streamed call waits until it is told its place, once a second, in comments of the stream. 0s means never.",
+		},
 		offset("high", "5s"),
 		offset("normal", "15s"),
 		offset("low", "60s"),

@@ -15,6 +15,10 @@ func (f *File) checkNumbers() {
 		f.ordered("queue.warn", "queue.critical", false)
 	}
 	f.ordered("queue.queue_at", "limits.max_concurrent", true)
+	f.ordered("jobs.backoff", "jobs.max_backoff", false)
+	f.ordered("jobs.timeout", "jobs.max_timeout", false)
+	f.ordered("jobs.retention", "jobs.max_retention", false)
+	f.ordered("queue.target", "queue.max_age", false)
 	f.ordered("cache.max_entry", "cache.memory", false)
 	f.ordered("retry.base", "retry.cap", false)
 	f.ordered("breaker.open_for", "breaker.max_open_for", false)
@@ -106,5 +110,8 @@ func adapt(v *settings.Values) {
 	atMost("queue.warn", "queue.critical", 1)
 	atMost("cache.max_entry", "cache.memory", 8)
 	atLeast("retry.cap", "retry.base")
+	atLeast("jobs.max_backoff", "jobs.backoff")
+	atLeast("jobs.max_timeout", "jobs.timeout")
+	atLeast("jobs.max_retention", "jobs.retention")
 	atLeast("breaker.max_open_for", "breaker.open_for")
 }

@@ -20,6 +20,8 @@ import (
 type Stores struct {
 	store *sqlite.Store
 	cache *cache.Persistent // nil where answers are kept in memory only
+	keys  *envelope.Keyring // nil where nothing is stored
+	jobs  forebay.Jobs      // without a store where there are no durable jobs
 }
 
 // masterKeyFile is the master key's place in the directory of the stores.
@@ -34,34 +36,40 @@ func (f *File) OpenStores(ctx context.Context, log *slog.Logger) (*Stores, error
 		return &Stores{}, nil
 	}
 	v := f.values
-	store, err := sqlite.Open(ctx, sqlite.Config{Dir: dir, CacheBytes: v.Int("cache", "disk"), Logger: log})
+	store, err := sqlite.Open(ctx, sqlite.Config{Dir: dir, CacheBytes: v.Int("cache", "disk"), Backlog: v.Bool("jobs", "enabled"), Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("store.dir: %w", err)
 	}
 	s := &Stores{store: store}
+	if s.keys, err = f.keyring(ctx, dir, store.Keys()); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	if v.Bool("cache", "enabled") && v.Bool("cache", "persist") {
-		if s.cache, err = f.persistentCache(ctx, dir, store.Cache()); err != nil {
+		s.cache = &cache.Persistent{
+			Store: store.Cache(), Journal: store.Cache(), Keys: s.keys,
+			Timeout: v.Duration("cache", "store_timeout"), Buffer: v.Int("cache", "write_buffer"),
+		}
+	}
+	if v.Bool("jobs", "enabled") {
+		s.jobs = forebay.Jobs{Store: store.Backlog(), Keys: s.keys}
+		if s.jobs.Hooks, err = f.hooks(s.keys); err != nil {
 			return nil, errors.Join(err, store.Close())
 		}
 	}
 	return s, nil
 }
 
-// persistentCache is the cache's second tier over an open store.
-func (f *File) persistentCache(ctx context.Context, dir string, store *sqlite.Cache) (*cache.Persistent, error) {
+// keyring seals what the stores keep.
+func (f *File) keyring(ctx context.Context, dir string, store envelope.KeyStore) (*envelope.Keyring, error) {
 	masters, err := f.masters(dir)
 	if err != nil {
 		return nil, err
 	}
-	v := f.values
-	keys, err := envelope.New(ctx, envelope.Config{Masters: masters, Keys: store, NoCompression: !v.Bool("cache", "compression")})
+	keys, err := envelope.New(ctx, envelope.Config{Masters: masters, Keys: store, NoCompression: !f.values.Bool("cache", "compression")})
 	if err != nil {
 		return nil, fmt.Errorf("store.key_file: %w", err)
 	}
-	return &cache.Persistent{
-		Store: store, Journal: store, Keys: keys,
-		Timeout: v.Duration("cache", "store_timeout"), Buffer: v.Int("cache", "write_buffer"),
-	}, nil
+	return keys, nil
 }
 
 // masters are the master keys: those of the environment or the file's own text, those
@@ -96,7 +104,19 @@ func (f *File) MasterKeyFile() string {
 }
 
 // Attach lets the client of cfg use the stores.
-func (s *Stores) Attach(cfg *forebay.Config) { cfg.Cache.Persistent = s.cache }
+func (s *Stores) Attach(cfg *forebay.Config) {
+	cfg.Cache.Persistent = s.cache
+	cfg.Jobs.Store, cfg.Jobs.Keys, cfg.Jobs.Hooks = s.jobs.Store, s.jobs.Keys, s.jobs.Hooks
+}
+
+// HookSecrets gives what webhooks of a tenant are signed with: 32 bytes that come from
+// the store's own key. It is nil where there are no webhooks.
+func (s *Stores) HookSecrets() func(tenant string) []byte {
+	if s.jobs.Hooks == nil {
+		return nil
+	}
+	return func(tenant string) []byte { return hookSecret(s.keys, tenant) }
+}
 
 // Close closes the stores and frees the directory.
 func (s *Stores) Close() error {

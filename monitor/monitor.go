@@ -41,7 +41,7 @@ type Config struct {
 // before the deadline, the deadline passed while waiting, gave way to a better
 // claim, the caller went away, shutting down.
 func DefaultRefusalReasons() []string {
-	return []string{"full", "deadline", "expired", "displaced", "cancelled", "draining"}
+	return []string{"full", "deadline", "delay", "expired", "displaced", "cancelled", "draining"}
 }
 
 // defaultNamespace begins the names of all metrics.

@@ -8,19 +8,19 @@ import (
 // operatorPaths are for those who run the gateway: where there is a control address
 // they are served there alone.
 func operatorPaths() []string {
-	return []string{"/metrics", "/v1/cache", "/v1/cache/invalidate", "/v1/cache/warmup"}
+	return []string{"/metrics", "/v1/cache", "/v1/cache/invalidate", "/v1/cache/warmup", "/v1/jobs/pause", "/v1/jobs/resume"}
 }
 
 // controlPaths are what the control address serves.
 func controlPaths() []string {
-	return append(operatorPaths(), "/healthz", "/readyz", "/v1/health", "/v1/cache/explain")
+	return append(operatorPaths(), "/healthz", "/readyz", "/v1/health", "/v1/cache/explain", "/v1/jobs/stats", "/v1/jobs/purge")
 }
 
 // The paths that a gateway gets in place of one that is not served at an address.
 // Both stand in its message after "nothing is served at". They begin with no
 // slash, as no path of a request does, so that no route of it can match.
 const (
-	notControl = "this address but /metrics, /healthz, /readyz, /v1/health and /v1/cache"
+	notControl = "this address but /metrics, /healthz, /readyz, /v1/health, /v1/cache and what runs /v1/jobs"
 	notCalls   = "this address under this path: the address of control has it"
 )
 

@@ -37,7 +37,7 @@ func Explain(file *config.File, q Question) (forebay.Explanation, error) {
 		return forebay.Explanation{}, err
 	}
 	defer func() { _ = client.Close(context.Background()) }() // nothing runs in it
-	gate, err := gateway.New(gatewayConfig(Options{File: file}, client))
+	gate, err := gateway.New(gatewayConfig(Options{File: file}, client, nil))
 	if err != nil {
 		return forebay.Explanation{}, err
 	}

@@ -112,7 +112,7 @@ func (s *Server) closeStores() error {
 // open makes the gateway and takes its addresses, that of control first.
 func (s *Server) open(o Options) error {
 	var err error
-	if s.gate, err = gateway.New(gatewayConfig(o, s.client)); err != nil {
+	if s.gate, err = gateway.New(gatewayConfig(o, s.client, s.stores)); err != nil {
 		return err
 	}
 	if s.warmup, err = openWarmup(o.File); err != nil {
@@ -141,13 +141,16 @@ func (s *Server) listen(key, addr string, h http.Handler) error {
 }
 
 // gatewayConfig translates the file's part about doors.
-func gatewayConfig(o Options, client *forebay.Client) gateway.Config {
+func gatewayConfig(o Options, client *forebay.Client, stores *config.Stores) gateway.Config {
 	f := o.File
 	g := f.Gateway
 	cfg := gateway.Config{
 		Client: client, Open: len(f.Keys) == 0, Logger: o.Logger, Version: o.Version, LogRequests: f.Log.Requests,
 		MaxBody: g.MaxBody, MaxHeader: g.MaxHeader, HeaderTimeout: g.HeaderTimeout, IdleTimeout: g.IdleTimeout,
-		BodyTimeout: g.BodyTimeout, BodyRate: g.BodyRate, WriteTimeout: g.WriteTimeout, PublicMetrics: g.PublicMetrics,
+		BodyTimeout: g.BodyTimeout, BodyRate: g.BodyRate, WriteTimeout: g.WriteTimeout, PublicMetrics: g.PublicMetrics, Announce: g.Announce,
+	}
+	if stores != nil {
+		cfg.WebhookSecret = stores.HookSecrets()
 	}
 	for _, k := range f.Keys {
 		cfg.Keys = append(cfg.Keys, access.Key(k))

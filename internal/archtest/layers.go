@@ -32,12 +32,16 @@ func Table() []Layer {
 		{Package: "internal/archtest", Layer: 0, StdOnly: true},
 		{Package: "internal/testreport", Layer: 0, StdOnly: true},
 
+		{Package: "internal/crashtest", Layer: 0, StdOnly: true, Importers: []string{}},
+
 		{Package: "llm/llmtest", Layer: 1},
 		{Package: "dialect/openai", Layer: 1},
 		{Package: "cache", Layer: 1},
 		{Package: "similar", Layer: 1},
 		{Package: "coalesce", Layer: 1},
 		{Package: "queue", Layer: 1},
+		{Package: "backlog", Layer: 1},
+		{Package: "webhook", Layer: 1},
 		{Package: "limit", Layer: 1},
 		{Package: "breaker", Layer: 1},
 		{Package: "degrade", Layer: 1},
@@ -52,17 +56,23 @@ func Table() []Layer {
 		// The command line serves the simulated provider by itself and scripts its faults.
 		{Package: "provider/simulated", Layer: 2, Importers: append([]string{"internal/cli"}, wiring...)},
 		{Package: "store/storetest", Layer: 2, Importers: []string{}},
-		{Package: "store/sqlite", Layer: 2, Importers: wiring},
-		{Package: ".", Layer: 2},
+		{Package: "store/storetest/backlogtest", Layer: 2, Importers: []string{}},
+		{Package: "store/sqlite/internal/sqlfile", Layer: 1, Importers: []string{"store/sqlite", "store/sqlite/internal/keydb", "store/sqlite/internal/queuedb"}},
+		{Package: "store/sqlite/internal/keydb", Layer: 2, Importers: []string{"store/sqlite"}},
+		{Package: "store/sqlite/internal/queuedb", Layer: 2, Importers: []string{"store/sqlite"}},
+		{Package: "store/sqlite", Layer: 3, Importers: wiring},
+		{Package: "jobs", Layer: 2},
+		{Package: ".", Layer: 3},
 
-		{Package: "warmup", Layer: 3},
+		{Package: "warmup", Layer: 4},
 
-		{Package: "config", Layer: 4},
-		{Package: "gateway", Layer: 4},
+		{Package: "config", Layer: 5},
+		{Package: "gateway/form", Layer: 4, Importers: []string{"gateway"}},
+		{Package: "gateway", Layer: 5},
 
-		{Package: "internal/app", Layer: 5},
-		{Package: "internal/cli", Layer: 6},
-		{Package: "cmd/forebay", Layer: 7},
+		{Package: "internal/app", Layer: 6},
+		{Package: "internal/cli", Layer: 7},
+		{Package: "cmd/forebay", Layer: 8},
 	}
 }
 

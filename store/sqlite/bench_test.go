@@ -138,7 +138,7 @@ func BenchmarkCount(b *testing.B) {
 
 // BenchmarkShred shreds one of 100,000 keys.
 func BenchmarkShred(b *testing.B) {
-	c := open(b).Cache()
+	c := open(b).Keys()
 	for from := uint64(0); from < 100_000; from += 10_000 {
 		all := batchOfKeys(from+1, 10_000)
 		must(b, c.Save(b.Context(), all...))

@@ -1,6 +1,10 @@
 package sqlite
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/forebay-ai/forebay/store/sqlite/internal/sqlfile"
+)
 
 const (
 	// trimRows is how many records go at once before the room is counted again,
@@ -34,12 +38,12 @@ func logPages(bound int64) int64 {
 // trim makes room in a transaction that has put records: when the pages in use are
 // more than the bound, those records go that were written first, and some more with
 // them, so that the next batches find room.
-func (c *Cache) trim(w *conn) error {
+func (c *Cache) trim(w *sqlfile.Conn) error {
 	if c.bound == 0 {
 		return nil
 	}
 	var total, free int64
-	if err := w.row(pagesInUse).Scan(&total, &free); err != nil {
+	if err := w.Row(pagesInUse).Scan(&total, &free); err != nil {
 		return err
 	}
 	used, least := total-free, c.bound
@@ -48,14 +52,14 @@ func (c *Cache) trim(w *conn) error {
 	}
 	mostFreed := max(0, used-c.used) + trimPages
 	for start := used; used > least && start-used < mostFreed; used = total - free {
-		n, err := w.exec(deleteOldest, trimRows)
+		n, err := w.Exec(deleteOldest, trimRows)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			break
 		}
-		if err := w.row(pagesInUse).Scan(&total, &free); err != nil {
+		if err := w.Row(pagesInUse).Scan(&total, &free); err != nil {
 			return err
 		}
 	}
@@ -63,7 +67,7 @@ func (c *Cache) trim(w *conn) error {
 	// A little above the bound the free pages serve the next batch. Far above it, the
 	// bound was lowered or a batch was huge.
 	if surplus := total - c.bound - c.bound/32; surplus > 0 && free > 0 {
-		return w.run(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", min(surplus, vacuumPages)))
+		return w.Run(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", min(surplus, vacuumPages)))
 	}
 	return nil
 }

@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/cache"
-	"github.com/forebay-ai/forebay/envelope"
+	"github.com/forebay-ai/forebay/store/sqlite/internal/sqlfile"
 )
 
-// Cache is cache.db: it implements cache.Store, cache.Journal and envelope.KeyStore.
+// Cache is cache.db: it implements cache.Store and cache.Journal.
 // All methods may be called concurrently. Reads go on beside writes; writes wait for
 // one another. A context that ends takes effect between the pieces of an operation,
 // each of which takes some ten milliseconds unless the disk is slower.
@@ -23,7 +23,7 @@ import (
 // Beyond Config.CacheBytes the records that were written first make room; otherwise
 // a Cache drops nothing by itself.
 type Cache struct {
-	db    *database
+	db    *sqlfile.Database
 	log   *slog.Logger
 	known *known
 	bound int64 // pages in use at most; 0 means any
@@ -35,9 +35,8 @@ type Cache struct {
 }
 
 var (
-	_ cache.Store       = (*Cache)(nil)
-	_ cache.Journal     = (*Cache)(nil)
-	_ envelope.KeyStore = (*Cache)(nil)
+	_ cache.Store   = (*Cache)(nil)
+	_ cache.Journal = (*Cache)(nil)
 )
 
 // The prepared statements of the writer.
@@ -48,7 +47,6 @@ const (
 	pagesInUse
 	insertInvalidation
 	forgetInvalidations
-	insertKey
 	cacheWrites // their number
 )
 
@@ -59,21 +57,16 @@ const (
 	selectEntryKeys
 	countEntries
 	selectInvalidations
-	selectKey
-	selectNewest
-	selectOthers
 	cacheReads // their number
 )
 
-const keyColumns = `id, tenant, user, master, created, wrapped`
-
 // cacheLayout is what cache.db consists of.
-func cacheLayout(bound int64) layout {
-	return layout{
-		application: cacheApplication, version: cacheVersion, schema: cacheSchema,
-		logPages:     logPages(bound),
-		checkedWhole: []string{"keys", "invalidations"},
-		writes: []string{
+func cacheLayout(bound int64) sqlfile.Layout {
+	return sqlfile.Layout{
+		Application: cacheApplication, Version: cacheVersion, Schema: cacheSchema,
+		LogPages:     logPages(bound),
+		CheckedWhole: []string{"invalidations"},
+		Writes: []string{
 			// A record that replaces another gets an id of its own and so moves to the
 			// end: it is the youngest, and a walk over the table meets it.
 			insertEntry:  `INSERT OR REPLACE INTO entries (id, key, expires, since, keep, tenant, operation, user, model, namespace, sealed) VALUES (?,?,?,?,?,?,?,?,?,?,?)`,
@@ -83,11 +76,8 @@ func cacheLayout(bound int64) layout {
 
 			insertInvalidation:  `INSERT INTO invalidations (at, mask, tenant, operation, user, model, namespace, key) VALUES (?,?,?,?,?,?,?,?)`,
 			forgetInvalidations: `DELETE FROM invalidations WHERE number <= ?`,
-
-			insertKey: `INSERT INTO keys (` + keyColumns + `) VALUES (?,?,?,?,?,?)
-				ON CONFLICT (id) DO UPDATE SET tenant=excluded.tenant, user=excluded.user, master=excluded.master, created=excluded.created, wrapped=excluded.wrapped`,
 		},
-		reads: []string{
+		Reads: []string{
 			selectEntry:     `SELECT expires, since, keep, tenant, operation, user, model, namespace, sealed FROM entries WHERE key = ?`,
 			selectSpan:      `SELECT count(*), coalesce(max(id), 0) FROM (SELECT id FROM entries WHERE id > ? ORDER BY id LIMIT ?)`,
 			selectEntryKeys: `SELECT key FROM entries WHERE key > ? ORDER BY key LIMIT ?`,
@@ -96,22 +86,19 @@ func cacheLayout(bound int64) layout {
 			selectInvalidations: `SELECT last.seq, i.number, i.at, i.mask, i.tenant, i.operation, i.user, i.model, i.namespace, i.key
 				FROM (SELECT coalesce(max(seq), 0) AS seq FROM sqlite_sequence WHERE name = 'invalidations') AS last
 				LEFT JOIN invalidations AS i ON i.number > ? ORDER BY i.number`,
-			selectKey:    `SELECT ` + keyColumns + ` FROM keys WHERE id = ?`,
-			selectNewest: `SELECT ` + keyColumns + ` FROM keys WHERE tenant = ? AND user = ? ORDER BY created DESC, seq DESC LIMIT 1`,
-			selectOthers: `SELECT ` + keyColumns + ` FROM keys WHERE master < ?1 OR master > ?1 LIMIT ?2`,
 		},
 	}
 }
 
 // openCache opens the database at path, or makes it.
 func openCache(path string, cfg Config) (*Cache, error) {
-	c := &Cache{log: cfg.Logger, bound: max(0, cfg.CacheBytes/pageBytes), walks: newWalks()}
+	c := &Cache{log: cfg.Logger, bound: max(0, cfg.CacheBytes/sqlfile.PageBytes), walks: newWalks()}
 	var err error
-	if c.db, err = openDatabase(path, cacheLayout(c.bound)); err != nil {
+	if c.db, err = sqlfile.Open(path, cacheLayout(c.bound)); err != nil {
 		return nil, err
 	}
 	if err := c.start(); err != nil {
-		c.db.close() // the error that matters is the first
+		c.db.Close() // the error that matters is the first
 		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
 	}
 	return c, nil
@@ -119,12 +106,12 @@ func openCache(path string, cfg Config) (*Cache, error) {
 
 // start reads what the cache has to know, and begins to fill its filter.
 func (c *Cache) start() error {
-	err := c.db.exclusive(context.Background(), func(w *conn) error {
+	err := c.db.Exclusive(context.Background(), func(w *sqlfile.Conn) error {
 		if err := w.QueryRowContext(context.Background(), `SELECT coalesce(max(id), 0) + 1 FROM entries`).Scan(&c.nextID); err != nil {
 			return err
 		}
 		var total, free int64
-		err := w.row(pagesInUse).Scan(&total, &free)
+		err := w.Row(pagesInUse).Scan(&total, &free)
 		c.used = total - free
 		return err
 	})
@@ -138,8 +125,8 @@ func (c *Cache) start() error {
 // close ends what start began, and closes the database.
 func (c *Cache) close() error {
 	c.known.stop()
-	if err := c.db.close(); err != nil {
-		return fmt.Errorf("sqlite: close %s: %w", filepath.Base(c.db.path), err)
+	if err := c.db.Close(); err != nil {
+		return fmt.Errorf("sqlite: close %s: %w", filepath.Base(c.db.Path), err)
 	}
 	return nil
 }
@@ -147,26 +134,26 @@ func (c *Cache) close() error {
 // Get implements cache.Store. Where there is no record of k, a filter in memory
 // mostly says so without a look at the file.
 func (c *Cache) Get(ctx context.Context, k cache.Key) (cache.Record, error) {
-	if err := c.db.usable(ctx); err != nil {
+	if err := c.db.Usable(ctx); err != nil {
 		return cache.Record{}, err
 	}
 	if !c.known.mayHave(&k) {
 		return cache.Record{}, cache.ErrNotFound
 	}
-	r, err := c.db.reader(ctx)
+	r, err := c.db.Reader(ctx)
 	if err != nil {
 		return cache.Record{}, err
 	}
-	defer c.db.release(r)
+	defer c.db.Release(r)
 
 	var expires, since, keep, tenant, operation, user, model, namespace int64
 	var sealed []byte
-	err = r.row(selectEntry, k[:]).Scan(&expires, &since, &keep, &tenant, &operation, &user, &model, &namespace, &sealed)
+	err = r.Row(selectEntry, k[:]).Scan(&expires, &since, &keep, &tenant, &operation, &user, &model, &namespace, &sealed)
 	if errors.Is(err, sql.ErrNoRows) {
 		return cache.Record{}, cache.ErrNotFound
 	}
 	if err != nil {
-		return cache.Record{}, fmt.Errorf("sqlite: get: %w", c.db.seen(err))
+		return cache.Record{}, fmt.Errorf("sqlite: get: %w", c.db.Seen(err))
 	}
 	return cache.Record{
 		Key: k, Sealed: sealed, Expires: timeOf(expires), Since: uint64(since), Keep: timeOf(keep),
@@ -180,9 +167,9 @@ func (c *Cache) Get(ctx context.Context, k cache.Key) (cache.Record, error) {
 // Write implements cache.Store. Batches of about a hundred records cost least a record.
 func (c *Cache) Write(ctx context.Context, records []cache.Record) error {
 	if len(records) == 0 {
-		return c.db.usable(ctx)
+		return c.db.Usable(ctx)
 	}
-	err := c.db.write(ctx, normal, func(w *conn) error {
+	err := c.db.Write(ctx, sqlfile.Normal, func(w *sqlfile.Conn) error {
 		for i := range records {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -199,7 +186,7 @@ func (c *Cache) Write(ctx context.Context, records []cache.Record) error {
 	return nil
 }
 
-func (c *Cache) insert(w *conn, r *cache.Record) error {
+func (c *Cache) insert(w *sqlfile.Conn, r *cache.Record) error {
 	expires, err := nanos(r.Expires)
 	if err != nil {
 		return err
@@ -210,7 +197,7 @@ func (c *Cache) insert(w *conn, r *cache.Record) error {
 	}
 	// Before the commit: once the record can be found, the filter lets it be looked for.
 	c.known.add(&r.Key)
-	_, err = w.exec(insertEntry, c.nextID, r.Key[:], expires, int64(r.Since), keep,
+	_, err = w.Exec(insertEntry, c.nextID, r.Key[:], expires, int64(r.Since), keep,
 		int64(r.Tags[cache.FieldTenant]), int64(r.Tags[cache.FieldOperation]), int64(r.Tags[cache.FieldUser]),
 		int64(r.Tags[cache.FieldModel]), int64(r.Tags[cache.FieldNamespace]), blob(r.Sealed))
 	c.nextID++

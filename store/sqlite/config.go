@@ -24,6 +24,9 @@ type Config struct {
 	// bound where that is less. Under a lower bound than before, the file shrinks
 	// with the writes that follow.
 	CacheBytes int64
+	// Backlog has Open open queue.db as well, or make it. Without it, jobs that are in
+	// the directory stay as they are.
+	Backlog bool
 	// Logger gets what an operator should know: a damaged file that was set aside.
 	// Nil means that nobody is told.
 	Logger *slog.Logger

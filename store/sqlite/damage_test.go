@@ -21,7 +21,7 @@ func filled(t testing.TB, dir string) string {
 	s, err := openIn(t, dir)
 	must(t, err)
 	must(t, s.Cache().Write(t.Context(), batch(0, 200, 1000)))
-	must(t, s.Cache().Save(t.Context(), wrapped(1, 1, 1)))
+	must(t, s.Keys().Save(t.Context(), wrapped(1, 1, 1)))
 	_, err = s.Cache().Invalidate(t.Context(), cache.Match{}, time.Now())
 	must(t, err)
 	must(t, s.Close())
@@ -57,7 +57,7 @@ func TestDamagedIsSetAside(t *testing.T) {
 			if damage == nil {
 				s, err := openIn(t, dir)
 				must(t, err)
-				must(t, s.Cache().Run("DROP INDEX keys_owner"))
+				must(t, s.Cache().Run("DROP INDEX entries_key"))
 				must(t, s.Close())
 			} else {
 				must(t, damage(path))
@@ -203,7 +203,6 @@ func TestRandomDamage(t *testing.T) {
 		for _, err := range []error{
 			s.Cache().Write(t.Context(), batch(0, 100, 500)),
 			second(s.Cache().Count(t.Context(), cache.Selection{})),
-			second(s.Cache().Shred(t.Context(), 1, 0)),
 		} {
 			if err != nil && !errors.Is(err, sqlite.ErrDamaged) {
 				t.Errorf("an operation on a damaged database: %v", err)
@@ -258,21 +257,6 @@ func TestFullDisk(t *testing.T) {
 	if full == nil || errors.Is(full, sqlite.ErrDamaged) {
 		t.Fatalf("Write to a full disk: %v", full)
 	}
-	var keys error
-	for id := uint64(1); keys == nil && id < 5000; id += 100 {
-		var all []uint64
-		for i := range uint64(100) {
-			all = append(all, id+i)
-		}
-		for _, i := range all {
-			if keys = c.Save(t.Context(), wrapped(i, i, 0)); keys != nil {
-				break
-			}
-		}
-	}
-	if keys == nil {
-		t.Error("Save to a full disk succeeds")
-	}
 	for n := range 1000 {
 		got, err := c.Get(t.Context(), keyOf(n))
 		if n < written && (err != nil || !same(got, n, 1000)) {
@@ -284,7 +268,6 @@ func TestFullDisk(t *testing.T) {
 	}
 	must(t, c.MaxPages(0))
 	must(t, c.Write(t.Context(), batch(written, written+50, 1000)))
-	must(t, c.Save(t.Context(), wrapped(9999, 1, 0)))
 	if got, err := c.Get(t.Context(), keyOf(written)); err != nil || !same(got, written, 1000) {
 		t.Errorf("after there is room again: %v", err)
 	}

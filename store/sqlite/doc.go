@@ -1,12 +1,16 @@
 // Package sqlite keeps what has to outlast the process in SQLite files of one
 // directory, for a single gateway. Store is the directory: it belongs to one process
-// at a time. Store.Cache gives the part that is there, cache.db, which implements
-// cache.Store, cache.Journal and envelope.KeyStore.
+// at a time. Store.Cache gives cache.db, which implements cache.Store and cache.Journal;
+// Store.Backlog gives queue.db, which implements backlog.Store; Store.Keys gives keys.db,
+// which implements envelope.KeyStore for both.
 //
 // # Files
 //
 //	lock      held while the store is open; has the process's id in it
-//	cache.db  entries, invalidations and wrapped keys (schema in schema.go), with its -wal and -shm
+//	keys.db   the wrapped data keys of all that is sealed here, with its -wal and -shm
+//	cache.db  entries and invalidations (schema in schema.go), with its -wal and -shm
+//	queue.db  durable jobs and the checksums of their records, with its -wal and -shm
+//	queue.db.reserve  space that is given up when the disk is full
 //	cache.db.damaged-SECONDS  a damaged cache.db that was set aside at the Unix time SECONDS; at most two
 //	cache.db.suspect          says that cache.db was found damaged and is to be set aside at the next start
 //
@@ -16,14 +20,18 @@
 // # What is certain
 //
 // The cache's file runs with synchronous=NORMAL: entries outlast the process, and a
-// power cut may undo the last ones. Invalidations and keys are written with
-// synchronous=FULL: SQLite then syncs the write-ahead log at the commit, and with it
+// power cut may undo the last ones. Invalidations are written with synchronous=FULL: SQLite then syncs the write-ahead log at the commit, and with it
 // everything that was written before. What is in the log is found again in order:
 // nothing that was deleted comes back while something later is kept.
 //
 // A cache may be lost, but never stops the gateway: a damaged cache.db is set aside
-// and a new one begun, keys and invalidations included. They only mean something
-// together with the entries that went with them.
+// and a new one begun, invalidations included. They only mean something together with
+// the entries that went with them.
+//
+// The queue's file runs with synchronous=FULL: jobs and their changes outlast a power
+// cut as soon as they are answered. It is never set aside: where SQLite cannot open
+// it, Open fails and says what to do, and where a part of it is damaged, the jobs there are
+// set apart and all others served. So are the keys, of which every write is synced.
 //
 // # What it is not
 //

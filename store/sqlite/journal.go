@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/store/sqlite/internal/sqlfile"
 )
 
 // Invalidate implements cache.Journal. It waits for a sync of the disk.
@@ -17,8 +18,8 @@ func (c *Cache) Invalidate(ctx context.Context, m cache.Match, at time.Time) (ca
 		return cache.Invalidation{}, err
 	}
 	inv := cache.Invalidation{Match: m, At: timeOf(when)}
-	err = c.db.write(ctx, durable, func(w *conn) error {
-		result, err := w.stmts[insertInvalidation].ExecContext(context.Background(), when, int64(m.Mask),
+	err = c.db.Write(ctx, sqlfile.Durable, func(w *sqlfile.Conn) error {
+		result, err := w.Stmts[insertInvalidation].ExecContext(context.Background(), when, int64(m.Mask),
 			int64(m.Tags[cache.FieldTenant]), int64(m.Tags[cache.FieldOperation]), int64(m.Tags[cache.FieldUser]),
 			int64(m.Tags[cache.FieldModel]), int64(m.Tags[cache.FieldNamespace]), m.Key[:])
 		if err != nil {
@@ -36,8 +37,8 @@ func (c *Cache) Invalidate(ctx context.Context, m cache.Match, at time.Time) (ca
 
 // Invalidations implements cache.Journal.
 func (c *Cache) Invalidations(ctx context.Context, after uint64) (all []cache.Invalidation, last uint64, err error) {
-	err = c.db.read(ctx, func(r *conn) error {
-		rows, err := r.rows(selectInvalidations, number(after))
+	err = c.db.Read(ctx, func(r *sqlfile.Conn) error {
+		rows, err := r.Rows(selectInvalidations, number(after))
 		if err != nil {
 			return err
 		}
@@ -83,8 +84,8 @@ func scanInvalidation(rows *sql.Rows) (inv cache.Invalidation, there bool, great
 // Forget implements cache.Journal. The log keeps the order of what is written, so
 // that a power cut which undoes a deletion undoes a later Forget too.
 func (c *Cache) Forget(ctx context.Context, upTo uint64) error {
-	err := c.db.write(ctx, normal, func(w *conn) error {
-		_, err := w.exec(forgetInvalidations, number(upTo))
+	err := c.db.Write(ctx, sqlfile.Normal, func(w *sqlfile.Conn) error {
+		_, err := w.Exec(forgetInvalidations, number(upTo))
 		return err
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/store/sqlite/internal/sqlfile"
 )
 
 // scanKeys is how many keys are read at once to fill a filter: some 3 ms.
@@ -81,7 +82,7 @@ func (n *known) run(ctx context.Context) {
 			return
 		case <-n.wanted:
 		}
-		if err := n.fill(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
+		if err := n.fill(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, sqlfile.ErrClosed) {
 			n.cache.log.Warn("look-ups of what is not cached are slower: the filter of keys could not be filled", slog.Any("error", err))
 		}
 	}
@@ -91,7 +92,7 @@ func (n *known) run(ctx context.Context) {
 func (n *known) fill(ctx context.Context) error {
 	db := n.cache.db
 	var records int64
-	if err := db.read(ctx, func(r *conn) error { return r.row(countEntries).Scan(&records) }); err != nil {
+	if err := db.Read(ctx, func(r *sqlfile.Conn) error { return r.Row(countEntries).Scan(&records) }); err != nil {
 		return err
 	}
 	f := newFilter(2 * records)
@@ -112,7 +113,7 @@ func (n *known) fill(ctx context.Context) error {
 
 // switchTo changes what belongs to the writer's turn.
 func (n *known) switchTo(ctx context.Context, change func()) error {
-	return n.cache.db.exclusive(ctx, func(*conn) error {
+	return n.cache.db.Exclusive(ctx, func(*sqlfile.Conn) error {
 		change()
 		return nil
 	})
@@ -124,8 +125,8 @@ func (n *known) scan(ctx context.Context, f *filter) error {
 	after := []byte{} // below every key
 	for {
 		read := 0
-		err := n.cache.db.read(ctx, func(r *conn) error {
-			rows, err := r.rows(selectEntryKeys, after, scanKeys)
+		err := n.cache.db.Read(ctx, func(r *sqlfile.Conn) error {
+			rows, err := r.Rows(selectEntryKeys, after, scanKeys)
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/store/sqlite/internal/sqlfile"
 )
 
 const (
@@ -80,7 +81,7 @@ func (w *walks) endLocked(s selection) {
 // moved on since the walk began, more is true at its end. So whoever wants to see the
 // end keeps Dropped until then.
 func (c *Cache) Delete(ctx context.Context, sel cache.Selection, limit int) (deleted int, more bool, err error) {
-	if err := c.db.usable(ctx); err != nil {
+	if err := c.db.Usable(ctx); err != nil {
 		return 0, false, err
 	}
 	if limit <= 0 {
@@ -88,8 +89,8 @@ func (c *Cache) Delete(ctx context.Context, sel cache.Selection, limit int) (del
 	}
 	select {
 	case <-c.walks.turn:
-	case <-c.db.closing:
-		return 0, false, ErrClosed
+	case <-c.db.Closing:
+		return 0, false, sqlfile.ErrClosed
 	case <-ctx.Done():
 		return 0, false, ctx.Err()
 	}
@@ -114,7 +115,7 @@ func (c *Cache) stepLocked(ctx context.Context, sel cache.Selection, limit int) 
 	}
 	var ids []int64
 	end, whole := now.at, true
-	err = c.db.read(ctx, func(r *conn) error {
+	err = c.db.Read(ctx, func(r *sqlfile.Conn) error {
 		ids, end, whole, err = find(r, sel, now.at, limit)
 		return err
 	})
@@ -137,13 +138,13 @@ func (c *Cache) stepLocked(ctx context.Context, sel cache.Selection, limit int) 
 
 // find reads the ids of up to limit records of a selection behind the id after. It
 // gives the last id that is done with when they are deleted, and whether that is all.
-func find(r *conn, sel cache.Selection, after int64, limit int) (ids []int64, end int64, whole bool, err error) {
+func find(r *sqlfile.Conn, sel cache.Selection, after int64, limit int) (ids []int64, end int64, whole bool, err error) {
 	where, args := condition(sel)
 	query := `SELECT id FROM entries WHERE ` + where + ` LIMIT ?`
 	end, whole = after, true
 	if !byKey(sel) {
 		var span int
-		if err := r.row(selectSpan, after, walkRows).Scan(&span, &end); err != nil {
+		if err := r.Row(selectSpan, after, walkRows).Scan(&span, &end); err != nil {
 			return nil, 0, false, err
 		}
 		whole = span < walkRows
@@ -170,13 +171,13 @@ func find(r *conn, sel cache.Selection, after int64, limit int) (ids []int64, en
 
 // remove deletes records by their ids, all or none, and says how many were there.
 func (c *Cache) remove(ctx context.Context, ids []int64) (deleted int, err error) {
-	err = c.db.write(ctx, normal, func(w *conn) error {
+	err = c.db.Write(ctx, sqlfile.Normal, func(w *sqlfile.Conn) error {
 		deleted = 0
 		for _, id := range ids {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			n, err := w.exec(deleteEntry, id)
+			n, err := w.Exec(deleteEntry, id)
 			if err != nil {
 				return err
 			}
@@ -208,7 +209,7 @@ func (c *Cache) Count(ctx context.Context, sel cache.Selection) (cache.Size, err
 			all = append(all, sel.Match.Key[:])
 		}
 		var entries, bytes int64
-		err := c.db.read(ctx, func(r *conn) error {
+		err := c.db.Read(ctx, func(r *sqlfile.Conn) error {
 			return r.QueryRowContext(context.Background(), query, append(all, countRows)...).Scan(&seen, &after, &entries, &bytes)
 		})
 		if err != nil {

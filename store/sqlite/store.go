@@ -8,13 +8,37 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/forebay-ai/forebay/store/sqlite/internal/keydb"
+	"github.com/forebay-ai/forebay/store/sqlite/internal/queuedb"
+	"github.com/forebay-ai/forebay/store/sqlite/internal/sqlfile"
 )
+
+// The errors that the parts of a store have in common.
+var (
+	// ErrClosed is what a store's methods return after Close.
+	ErrClosed = sqlfile.ErrClosed
+	// ErrDamaged is in the chain of the errors that say that cache.db is damaged. The
+	// store stays open and answers what it still can; the next Open sets the file aside
+	// and begins a new one.
+	ErrDamaged = sqlfile.ErrDamaged
+)
+
+// Backlog is queue.db: it implements backlog.Store. All methods may be called
+// concurrently.
+type Backlog = queuedb.Backlog
+
+// Keys is keys.db: it implements envelope.KeyStore. All methods may be called
+// concurrently.
+type Keys = keydb.Keys
 
 // Store is a directory of databases, held by this process alone. Its methods may be
 // called concurrently.
 type Store struct {
-	lock  *os.File // free once it is closed
-	cache *Cache
+	lock    *os.File // free once it is closed
+	cache   *Cache
+	backlog *Backlog // nil unless it is configured
+	keys    *Keys
 }
 
 // Open opens the store in cfg.Dir, or makes it. Where another Store has it, here or
@@ -33,16 +57,24 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("sqlite: make the store's directory: %w", err)
 	}
-	lock, err := lockFile(ctx, dir, filepath.Join(dir, "lock"))
+	lock, err := sqlfile.Lock(ctx, dir, filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{lock: lock}
+	if s.keys, err = keydb.Open(filepath.Join(cfg.Dir, "keys.db")); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	if s.cache, err = openCacheAnyway(cfg); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	if cfg.Backlog {
+		if s.backlog, err = queuedb.Open(filepath.Join(cfg.Dir, "queue.db"), cfg.Logger); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
 	// Without this a power cut could take the files themselves.
-	if err := errors.Join(syncDir(dir), syncDir(filepath.Dir(dir))); err != nil {
+	if err := errors.Join(sqlfile.SyncDir(dir), sqlfile.SyncDir(filepath.Dir(dir))); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: %w", err), s.Close())
 	}
 	return s, nil
@@ -51,15 +83,15 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // openCacheAnyway opens the cache. A damaged one is set aside, and a new one begun.
 func openCacheAnyway(cfg Config) (*Cache, error) {
 	path := filepath.Join(cfg.Dir, "cache.db")
-	cause := fmt.Errorf("%w: found while it was in use", ErrDamaged)
-	if !suspected(path) {
+	cause := fmt.Errorf("%w: found while it was in use", sqlfile.ErrDamaged)
+	if !sqlfile.Suspected(path) {
 		c, err := openCache(path, cfg)
-		if !errors.Is(err, ErrDamaged) {
+		if !errors.Is(err, sqlfile.ErrDamaged) {
 			return c, err
 		}
 		cause = err
 	}
-	aside, err := setAside(path, time.Now())
+	aside, err := sqlfile.SetAside(path, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: set the damaged %s aside: %w", path, err)
 	}
@@ -68,17 +100,31 @@ func openCacheAnyway(cfg Config) (*Cache, error) {
 	return openCache(path, cfg)
 }
 
-// Cache is the part of the store that keeps the cache: entries, invalidations and
-// keys. It works until Close.
+// Cache is the part of the store that keeps the cache: entries and invalidations. It
+// works until Close.
 func (s *Store) Cache() *Cache { return s.cache }
+
+// Keys is the part of the store that keeps the data keys of all others. It works until
+// Close.
+func (s *Store) Keys() *Keys { return s.keys }
+
+// Backlog is the part of the store that keeps jobs. It is nil unless Config.Backlog asks
+// for it. It works until Close.
+func (s *Store) Backlog() *Backlog { return s.backlog }
 
 // Close waits for the operations in progress, copies the logs into their databases,
 // and frees the directory. Operations that begin later fail with ErrClosed. It may
 // be called more than once.
 func (s *Store) Close() error {
 	var err error
+	if s.backlog != nil {
+		err = s.backlog.Close()
+	}
 	if s.cache != nil {
-		err = s.cache.close()
+		err = errors.Join(err, s.cache.close())
+	}
+	if s.keys != nil {
+		err = errors.Join(err, s.keys.Close())
 	}
 	// Last: whoever opens the store next finds everything written.
 	if e := s.lock.Close(); !errors.Is(e, os.ErrClosed) {

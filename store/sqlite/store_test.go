@@ -156,11 +156,11 @@ func TestClosed(t *testing.T) {
 	_, count := c.Count(ctx, cache.Selection{})
 	_, inv := c.Invalidate(ctx, cache.Match{}, time.Now())
 	_, _, read := c.Invalidations(ctx, 0)
-	_, key := c.Key(ctx, 1)
-	_, shred := c.Shred(ctx, 1, 0)
+	_, key := s.Keys().Key(ctx, 1)
+	_, shred := s.Keys().Shred(ctx, 1, 0)
 	for op, err := range map[string]error{
 		"Get": get, "Get of nothing": miss, "Write": c.Write(ctx, batch(0, 1, 1)), "Delete": del, "Count": count, "Invalidate": inv,
-		"Invalidations": read, "Forget": c.Forget(ctx, 1), "Key": key, "Save": c.Save(ctx, wrapped(1, 1, 1)), "Shred": shred,
+		"Invalidations": read, "Forget": c.Forget(ctx, 1), "Key": key, "Save": s.Keys().Save(ctx, wrapped(1, 1, 1)), "Shred": shred,
 	} {
 		if !errors.Is(err, sqlite.ErrClosed) {
 			t.Errorf("%s after Close: %v; want ErrClosed", op, err)
@@ -168,16 +168,16 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// TestCloseLeavesOneFile looks for what Close has to leave: a database that needs no
+// TestCloseLeavesNoLogs looks for what Close has to leave: databases that need no
 // log.
-func TestCloseLeavesOneFile(t *testing.T) {
+func TestCloseLeavesNoLogs(t *testing.T) {
 	dir := t.TempDir()
 	s, err := openIn(t, dir)
 	must(t, err)
 	must(t, s.Cache().Write(t.Context(), batch(0, 100, 1000)))
 	must(t, s.Close())
 	for name, content := range files(t, dir) {
-		if name != "cache.db" && name != "lock" && len(content) > 0 {
+		if name != "cache.db" && name != "keys.db" && name != "lock" && len(content) > 0 {
 			t.Errorf("after Close there is %s with %d bytes", name, len(content))
 		}
 	}

@@ -37,7 +37,7 @@ func TestJournal(t *testing.T) {
 }
 
 func TestKeys(t *testing.T) {
-	storetest.Keys(t, func(t *testing.T) envelope.KeyStore { return open(t).Cache() })
+	storetest.Keys(t, func(t *testing.T) envelope.KeyStore { return open(t).Keys() })
 }
 
 func TestDurable(t *testing.T) {
@@ -46,6 +46,6 @@ func TestDurable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return storetest.Lasting{Cache: s.Cache(), Journal: s.Cache(), Keys: s.Cache(), Close: s.Close}
+		return storetest.Lasting{Cache: s.Cache(), Journal: s.Cache(), Keys: s.Keys(), Close: s.Close}
 	})
 }

@@ -47,11 +47,15 @@ func TestSyncs(t *testing.T) {
 	for step, want := range map[string]bool{
 		"write": false, "invalidate": true, "write again": false, "save": true, "delete": false, "forget": false, "shred": true,
 	} {
-		if got := strings.Contains(synced[step], "cache.db-wal>"); got != want {
+		log := "cache.db-wal>"
+		if step == "save" || step == "shred" {
+			log = "keys.db-wal>"
+		}
+		if got := strings.Contains(synced[step], log); got != want {
 			t.Errorf("%s: the log is synced: %v; want %v\n%s", step, got, want, synced[step])
 		}
 	}
-	if !strings.Contains(synced["shred"], "cache.db>") {
+	if !strings.Contains(synced["shred"], "keys.db>") {
 		t.Errorf("shred: the database is not synced:\n%s", synced["shred"])
 	}
 }
@@ -69,9 +73,9 @@ func syncSteps(t *testing.T, dir string) {
 	step("write", func() error { return c.Write(ctx, batch(0, 10, 100)) })
 	step("invalidate", func() error { return second(c.Invalidate(ctx, cache.Match{}, time.Now())) })
 	step("write again", func() error { return c.Write(ctx, batch(10, 20, 100)) })
-	step("save", func() error { return c.Save(ctx, wrapped(1, 1, 1)) })
+	step("save", func() error { return s.Keys().Save(ctx, wrapped(1, 1, 1)) })
 	step("delete", func() error { _, _, err := c.Delete(ctx, cache.Selection{}, 5); return err })
 	step("forget", func() error { return c.Forget(ctx, 1) })
-	step("shred", func() error { return second(c.Shred(ctx, 1, 1)) })
+	step("shred", func() error { return second(s.Keys().Shred(ctx, 1, 1)) })
 	step("close", s.Close)
 }

@@ -1,4 +1,4 @@
-package sqlite
+package sqlfile
 
 import (
 	"context"
@@ -22,10 +22,10 @@ const (
 	lockEvery = 25 * time.Millisecond
 )
 
-// lockFile takes the lock of a directory, at once or within lockFor, and writes
+// Lock takes the lock of a directory, at once or within lockFor, and writes
 // this process's id into it. Closing the file frees the lock, as the end of the
 // process does, however it ends.
-func lockFile(ctx context.Context, dir, path string) (*os.File, error) {
+func Lock(ctx context.Context, dir, path string) (*os.File, error) {
 	ctx, cancel := context.WithTimeout(ctx, lockFor)
 	defer cancel()
 	for {

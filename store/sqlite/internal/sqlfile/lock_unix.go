@@ -1,6 +1,6 @@
 //go:build !windows
 
-package sqlite
+package sqlfile
 
 import (
 	"errors"
@@ -31,8 +31,8 @@ func tryLock(path string) (*os.File, error) {
 	return nil, err
 }
 
-// syncDir makes the names in a directory outlast a power cut.
-func syncDir(path string) error {
+// SyncDir makes the names in a directory outlast a power cut.
+func SyncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
 		return err

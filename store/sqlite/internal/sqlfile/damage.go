@@ -1,4 +1,4 @@
-package sqlite
+package sqlfile
 
 import (
 	"errors"
@@ -24,8 +24,8 @@ const (
 	damagedKept   = 2 // files that are set aside are as large as the cache was
 )
 
-// codeOf is SQLite's extended result code in an error's chain, or zero.
-func codeOf(err error) int {
+// CodeOf is SQLite's extended result code in an error's chain, or zero.
+func CodeOf(err error) int {
 	var e *driver.Error
 	if errors.As(err, &e) {
 		return e.Code()
@@ -33,9 +33,12 @@ func codeOf(err error) int {
 	return 0
 }
 
-// damaged reports whether an error says that the file is not what it was.
-func damaged(err error) bool {
-	switch code := codeOf(err); code & 0xff {
+// Damaged reports whether an error says that the file is not what it was.
+func Damaged(err error) bool {
+	if errors.Is(err, ErrDamaged) {
+		return true
+	}
+	switch code := CodeOf(err); code & 0xff {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT:
 		return true
 	default:
@@ -43,14 +46,14 @@ func damaged(err error) bool {
 	}
 }
 
-// errUnreadable stands for a value that is not of its column's type.
-var errUnreadable = errors.New("a value is not of the type of its column")
+// ErrUnreadable stands for a value that is not of its column's type.
+var ErrUnreadable = errors.New("a value is not of the type of its column")
 
-// unreadable reports whether database/sql could not convert a value: every column has a
+// Unreadable reports whether database/sql could not convert a value: every column has a
 // type that only values of that type are written to, so the row is damaged. There is no
 // error to compare with; the words are those of (*sql.Rows).Scan.
-func unreadable(err error) bool {
-	return err != nil && codeOf(err) == 0 && strings.Contains(err.Error(), "sql: Scan error on column")
+func Unreadable(err error) bool {
+	return err != nil && CodeOf(err) == 0 && strings.Contains(err.Error(), "sql: Scan error on column")
 }
 
 // suspect leaves a note that the file at path is damaged, for the next start.
@@ -58,19 +61,19 @@ func suspect(path string) error {
 	return os.WriteFile(path+suspectSuffix, nil, 0o600)
 }
 
-// suspected reports whether there is such a note.
-func suspected(path string) bool {
+// Suspected reports whether there is such a note.
+func Suspected(path string) bool {
 	_, err := os.Lstat(path + suspectSuffix)
 	return err == nil
 }
 
-// setAside renames a database that nobody has open, with its log, and returns its
+// SetAside renames a database that nobody has open, with its log, and returns its
 // new name. Of those that were set aside it keeps the newest two.
 //
 // It may be cut short at any point. The note goes last, so that the next start goes
 // on where this one ended; and the log goes before the database, since SQLite would
 // replay a log that it finds beside a new file.
-func setAside(path string, now time.Time) (string, error) {
+func SetAside(path string, now time.Time) (string, error) {
 	if err := suspect(path); err != nil {
 		return "", err
 	}
@@ -83,21 +86,21 @@ func setAside(path string, now time.Time) (string, error) {
 			return "", err
 		}
 	}
-	if err := remove(path + "-shm"); err != nil {
+	if err := Remove(path + "-shm"); err != nil {
 		return "", err
 	}
-	if err := removeDamaged(path, damagedKept); err != nil {
+	if err := RemoveDamaged(path, damagedKept); err != nil {
 		return "", err
 	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := SyncDir(filepath.Dir(path)); err != nil {
 		return "", err
 	}
-	return aside, remove(path + suspectSuffix)
+	return aside, Remove(path + suspectSuffix)
 }
 
-// removeDamaged removes what was set aside of the database at path, but for the
+// RemoveDamaged removes what was set aside of the database at path, but for the
 // newest keep.
-func removeDamaged(path string, keep int) error {
+func RemoveDamaged(path string, keep int) error {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
 		return err
@@ -112,15 +115,15 @@ func removeDamaged(path string, keep int) error {
 	names = slices.Compact(names)
 	for _, name := range names[:max(0, len(names)-keep)] {
 		old := filepath.Join(filepath.Dir(path), name)
-		if err := errors.Join(remove(old), remove(old+"-wal")); err != nil {
+		if err := errors.Join(Remove(old), Remove(old+"-wal")); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// remove removes a file that need not be there.
-func remove(path string) error {
+// Remove removes a file that need not be there.
+func Remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}

@@ -1,4 +1,4 @@
-package sqlite
+package sqlfile
 
 import (
 	"errors"
@@ -27,5 +27,5 @@ func tryLock(path string) (*os.File, error) {
 	return os.NewFile(uintptr(h), path), nil
 }
 
-// syncDir does nothing: the system keeps the names in a directory by itself.
-func syncDir(string) error { return nil }
+// SyncDir does nothing: the system keeps the names in a directory by itself.
+func SyncDir(string) error { return nil }

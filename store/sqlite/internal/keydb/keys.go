@@ -1,4 +1,4 @@
-package sqlite
+package keydb
 
 import (
 	"context"
@@ -8,22 +8,23 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/envelope"
+	"github.com/forebay-ai/forebay/store/sqlite/internal/sqlfile"
 )
 
 // Key implements envelope.KeyStore.
-func (c *Cache) Key(ctx context.Context, id uint64) (envelope.WrappedKey, error) {
-	return c.oneKey(ctx, selectKey, int64(id))
+func (k *Keys) Key(ctx context.Context, id uint64) (envelope.WrappedKey, error) {
+	return k.oneKey(ctx, selectKey, int64(id))
 }
 
 // Newest implements envelope.KeyStore. Of keys that were created in one second it
 // takes the one that was saved last, replacements not counted.
-func (c *Cache) Newest(ctx context.Context, tenant, user uint64) (envelope.WrappedKey, error) {
-	return c.oneKey(ctx, selectNewest, int64(tenant), int64(user))
+func (k *Keys) Newest(ctx context.Context, tenant, user uint64) (envelope.WrappedKey, error) {
+	return k.oneKey(ctx, selectNewest, int64(tenant), int64(user))
 }
 
-func (c *Cache) oneKey(ctx context.Context, stmt int, args ...any) (k envelope.WrappedKey, err error) {
-	err = c.db.read(ctx, func(r *conn) error {
-		k, err = scanKey(r.row(stmt, args...))
+func (k *Keys) oneKey(ctx context.Context, stmt int, args ...any) (key envelope.WrappedKey, err error) {
+	err = k.now().Read(ctx, func(r *sqlfile.Conn) error {
+		key, err = scanKey(r.Row(stmt, args...))
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
@@ -32,24 +33,24 @@ func (c *Cache) oneKey(ctx context.Context, stmt int, args ...any) (k envelope.W
 	if err != nil {
 		return envelope.WrappedKey{}, fmt.Errorf("sqlite: read a key: %w", err)
 	}
-	return k, nil
+	return key, nil
 }
 
 // WrappedByOthers implements envelope.KeyStore.
-func (c *Cache) WrappedByOthers(ctx context.Context, master uint64, limit int) ([]envelope.WrappedKey, error) {
+func (k *Keys) WrappedByOthers(ctx context.Context, master uint64, limit int) ([]envelope.WrappedKey, error) {
 	var all []envelope.WrappedKey
-	err := c.db.read(ctx, func(r *conn) error {
-		rows, err := r.rows(selectOthers, int64(master), max(0, limit)) // SQLite takes a negative one for none
+	err := k.now().Read(ctx, func(r *sqlfile.Conn) error {
+		rows, err := r.Rows(selectOthers, int64(master), max(0, limit)) // SQLite takes a negative one for none
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
-			k, err := scanKey(rows)
+			key, err := scanKey(rows)
 			if err != nil {
 				return err
 			}
-			all = append(all, k)
+			all = append(all, key)
 		}
 		return rows.Err()
 	})
@@ -60,17 +61,20 @@ func (c *Cache) WrappedByOthers(ctx context.Context, master uint64, limit int) (
 }
 
 // Save implements envelope.KeyStore. It waits for a sync of the disk.
-func (c *Cache) Save(ctx context.Context, keys ...envelope.WrappedKey) error {
+func (k *Keys) Save(ctx context.Context, keys ...envelope.WrappedKey) error {
 	if len(keys) == 0 {
-		return c.db.usable(ctx)
+		return k.now().Usable(ctx)
 	}
-	// secret, since pages of the table that become free have keys in them.
-	err := c.db.write(ctx, secret, func(w *conn) error {
-		for _, k := range keys {
+	err := k.write(ctx, func(w *sqlfile.Conn) error {
+		for _, key := range keys {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			_, err := w.exec(insertKey, int64(k.ID), int64(k.Tenant), int64(k.User), int64(k.Master), k.Created.Unix(), blob(k.Wrapped))
+			wrapped := key.Wrapped
+			if wrapped == nil {
+				wrapped = []byte{} // nil would be NULL
+			}
+			_, err := w.Exec(insertKey, int64(key.ID), int64(key.Tenant), int64(key.User), int64(key.Master), key.Created.Unix(), wrapped)
 			if err != nil {
 				return err
 			}

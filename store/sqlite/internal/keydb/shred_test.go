@@ -1,4 +1,4 @@
-package sqlite_test
+package keydb_test
 
 import (
 	"bytes"
@@ -6,14 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/forebay-ai/forebay/envelope"
-	"github.com/forebay-ai/forebay/store/sqlite"
 )
 
 // traces looks for the bytes of keys in all files of a directory: for eight at the
@@ -42,8 +39,8 @@ func traces(t testing.TB, dir string, keys []envelope.WrappedKey) (found int) {
 // TestShredLeavesNothing saves, replaces and shreds keys by the thousand, so that
 // SQLite moves them about between its pages, and looks for every one that is gone.
 func TestShredLeavesNothing(t *testing.T) {
-	var dir string
-	c := open(t, func(c *sqlite.Config) { dir = c.Dir }).Cache()
+	dir := t.TempDir()
+	c := open(t, dir)
 	r := rand.New(rand.NewPCG(1, 3))
 	var alive, gone []envelope.WrappedKey
 	id := uint64(0)
@@ -65,7 +62,6 @@ func TestShredLeavesNothing(t *testing.T) {
 			again = append(again, alive[i])
 		}
 		must(t, c.Save(t.Context(), again...))
-		must(t, c.Write(t.Context(), batch(1000*round, 1000*round+100, 500))) // entries take the pages
 		tenant, user := uint64(r.IntN(8)), uint64(r.IntN(20))
 		ids, err := c.Shred(t.Context(), tenant, user)
 		must(t, err)
@@ -101,15 +97,15 @@ func TestShredLeavesNothing(t *testing.T) {
 
 // TestShredWaitsForReaders shreds while others read all the time.
 func TestShredWaitsForReaders(t *testing.T) {
-	var dir string
-	c := open(t, func(c *sqlite.Config) { dir = c.Dir }).Cache()
-	fill(t, c, 2000)
+	dir := t.TempDir()
+	c := open(t, dir)
+	must(t, c.Save(t.Context(), batchOfKeys(1000, 2000)...))
 	ctx, cancel := context.WithCancel(t.Context())
 	var readers sync.WaitGroup
 	for g := range 6 {
 		readers.Go(func() {
 			for n := g; ctx.Err() == nil; n++ {
-				if _, err := c.Get(ctx, keyOf(n%2000)); err != nil && !errors.Is(err, context.Canceled) {
+				if _, err := c.Key(ctx, 1000+uint64(n%2000)); err != nil && !errors.Is(err, context.Canceled) {
 					t.Error(err)
 				}
 			}
@@ -131,8 +127,8 @@ func TestShredWaitsForReaders(t *testing.T) {
 // TestShredHeldUp has a reader that does not end: Shred says what it has done and
 // what not, lets others write meanwhile, and finishes when it is called again.
 func TestShredHeldUp(t *testing.T) {
-	var dir string
-	c := open(t, func(c *sqlite.Config) { dir = c.Dir }).Cache()
+	dir := t.TempDir()
+	c := open(t, dir)
 	k := wrapped(1, 1, 0)
 	must(t, c.Save(t.Context(), k))
 	release, err := c.Hold()
@@ -140,7 +136,7 @@ func TestShredHeldUp(t *testing.T) {
 	written := make(chan error)
 	go func() {
 		time.Sleep(50 * time.Millisecond)
-		written <- c.Write(t.Context(), batch(0, 10, 10))
+		written <- c.Save(t.Context(), wrapped(100, 100, 0))
 	}()
 	ids, err := c.Shred(within(t, 400*time.Millisecond), 1, 0)
 	if !errors.Is(err, context.DeadlineExceeded) || len(ids) != 1 {
@@ -158,27 +154,5 @@ func TestShredHeldUp(t *testing.T) {
 	must(t, err)
 	if n := traces(t, dir, []envelope.WrappedKey{k}); n > 0 {
 		t.Errorf("%d traces", n)
-	}
-}
-
-// TestShredReachesWhatWasSetAside: a damaged database has keys in it, too.
-func TestShredReachesWhatWasSetAside(t *testing.T) {
-	dir := t.TempDir()
-	path := filled(t, dir) // with the key 1
-	must(t, os.WriteFile(path+".suspect", nil, 0o600))
-	s, err := openIn(t, dir)
-	must(t, err)
-	defer s.Close()
-	key := []envelope.WrappedKey{wrapped(1, 1, 1)}
-	if traces(t, dir, key) == 0 {
-		t.Fatal("the key is not in what was set aside")
-	}
-	_, err = s.Cache().Shred(t.Context(), 1, 1)
-	must(t, err)
-	if n := traces(t, dir, key); n > 0 {
-		t.Errorf("%d traces", n)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "cache.db")); err != nil {
-		t.Error(err)
 	}
 }

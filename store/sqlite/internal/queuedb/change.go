@@ -1,0 +1,123 @@
+package queuedb
+
+import (
+	"database/sql"
+	"errors"
+
+	"github.com/forebay-ai/forebay/backlog"
+	"github.com/forebay-ai/forebay/store/sqlite/internal/sqlfile"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// insert takes in a job.
+func (b *Backlog) insert(c *sqlfile.Conn, w *write) error {
+	var rec record
+	rec.setSpec(&w.job)
+	rec.setStatus(w.job.ID, &w.job.Status)
+	if rec.idempotency != nil {
+		old, err := b.underKey(c, rec.idempotency, w.since)
+		if err != nil {
+			return err
+		}
+		if old != nil {
+			w.old = *old
+			return backlog.ErrExists
+		}
+	}
+	if b.reserve.short() && !b.reserve.again() {
+		return backlog.ErrFull
+	}
+	rec.payload, rec.result = contentGone, contentNone
+	if w.content != nil {
+		rec.payload = contentKept
+	}
+	b.args = append(rec.statusArgs(rec.specArgs(b.args[:0])), moment(rec.hookDue), rec.due, rec.payload, rec.result)
+	if _, err := c.Exec(insertJob, b.args...); err != nil {
+		if sqlfile.CodeOf(err) == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY {
+			return backlog.ErrExists
+		}
+		return err
+	}
+	b.totals.add(w.job.State, int64(w.job.ID))
+	if w.content == nil {
+		return nil
+	}
+	_, err := c.Exec(insertPayload, rec.id, w.content)
+	return err
+}
+
+// underKey finds the job under an idempotency key that was enqueued last, if that was
+// after since. A job that is set apart has no key any more.
+func (b *Backlog) underKey(c *sqlfile.Conn, key []byte, since int64) (*backlog.Job, error) {
+	var rec record
+	err := c.Row(writerIdempotent, key, since).Scan(rec.dest()...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err == nil {
+		var j backlog.Job
+		if j, err = rec.job(); err == nil {
+			return &j, nil
+		}
+	}
+	if err = b.asDamage(backlog.ID(rec.id), err); errors.Is(err, backlog.ErrDamaged) {
+		return nil, nil
+	}
+	return nil, err
+}
+
+// apply makes a change, or says why not.
+func (b *Backlog) apply(c *sqlfile.Conn, ch *backlog.Change, result []byte) error {
+	if b.apart.has(ch.ID) {
+		return backlog.ErrDamaged
+	}
+	var rec record
+	rec.setStatus(ch.ID, &ch.To)
+	from := ch.From.String()
+	lease := moment(micros(ch.LeaseUntil))
+	b.args = rec.statusArgs(b.args[:0])
+	stays := !ch.From.Final() && !ch.To.State.Final() && rec.hookDue == noTime && result == nil && !ch.DropPayload
+	if stays {
+		n, err := c.Exec(setStatus, append(b.args, rec.id, from, ch.Attempt, lease, lease)...)
+		if err == nil && n == 1 {
+			b.totals.move(ch.From, ch.To.State, rec.id)
+		}
+		if err != nil || n == 1 {
+			return err
+		}
+	}
+	n, err := c.Exec(setAll, append(b.args, moment(rec.hookDue), rec.due, ch.DropPayload, result != nil, rec.id, from, ch.Attempt, lease, lease)...)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return b.unmoved(c, ch.ID)
+	}
+	b.totals.move(ch.From, ch.To.State, rec.id)
+	if ch.DropPayload {
+		b.untidy = true
+		if _, err := c.Exec(deletePayload, rec.id); err != nil {
+			return err
+		}
+	}
+	if result != nil {
+		_, err = c.Exec(insertResult, rec.id, result)
+	}
+	return err
+}
+
+// unmoved says why a change was not made.
+func (b *Backlog) unmoved(c *sqlfile.Conn, id backlog.ID) error {
+	var rec record
+	err := c.Row(writerJob, int64(id)).Scan(rec.dest()...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return backlog.ErrNotFound
+	}
+	if err == nil {
+		_, err = rec.job()
+	}
+	if err == nil {
+		return backlog.ErrConflict
+	}
+	return b.asDamage(id, err)
+}
