@@ -44,7 +44,7 @@ failing provider, and measures every step.`,
 	root.SetErr(s.Err)
 	root.SetArgs(args)
 	root.AddCommand(serveCommand(s), demoCommand(s), replayCommand(s), simulateCommand(s),
-		cacheCommand(s), storeCommand(s),
+		cacheCommand(s), jobsCommand(s), storeCommand(s),
 		validateCommand(s), configCommand(s), versionCommand(s))
 	group(root)
 	root.SetHelpCommand(helpCommand())
