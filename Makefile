@@ -57,6 +57,14 @@ bench: ## Forebay beside a bare reverse proxy, interleaved in one run
 bench-cache: ## the cache beside otter alone and beside a gateway over Redis (wants redis-server)
 	cd bench && $(GO) run ./cmd/cachebench
 
+.PHONY: bench-overload
+bench-overload: ## goodput from half to twenty times the capacity, and bursts of real arrivals
+	cd bench && $(GO) run ./cmd/overload
+
+.PHONY: bench-jobs
+bench-jobs: ## the durable queue beside bare SQLite, River and asynq (wants postgresql, redis-server)
+	cd bench && $(GO) run ./cmd/jobsbench
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	@for t in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | grep -v '^./bench'); do \

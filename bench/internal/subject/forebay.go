@@ -23,6 +23,9 @@ type Forebay struct {
 	Store bool
 	// Memory is cache.memory, such as 64KiB. Empty means the default.
 	Memory string
+	// Text is the whole configuration but for listen and providers, in place of all of
+	// the above but Binary, Dir and Upstream. Its keys have to include Key.
+	Text string
 }
 
 // The configuration. Its arguments are Forebay's own address and the upstream's.
@@ -75,6 +78,9 @@ func (f Forebay) Start(ctx context.Context) (*Server, error) {
 }
 
 func (f Forebay) config(addr string) string {
+	if f.Text != "" {
+		return fmt.Sprintf("listen: %s\nproviders:\n  mock: {type: openai, base_url: \"http://%s/v1\"}\n", addr, f.Upstream) + f.Text
+	}
 	text := fmt.Sprintf(baseConfig, addr, f.Upstream)
 	members := ""
 	if f.Store {

@@ -1,0 +1,201 @@
+// Command overload measures what a Forebay does when more is asked of the provider
+// than it can do: goodput from half to twenty times the capacity, the time to a no,
+// critical calls beside a flood of low ones, low ones beside critical ones that never
+// stop, quiet tenants beside a loud one, and bursts of real arrivals.
+//
+// The load is open-loop: calls come at their times, however slow the answers are, and
+// their time counts from when they were to be sent. Behind the gateway, which is the
+// release binary in a process of its own, is a model with ten slots that answers 429
+// when it is asked for more. Everything talks to the loopback interface.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/forebay-ai/forebay/bench/internal/machine"
+	"github.com/forebay-ai/forebay/bench/internal/subject"
+	"github.com/forebay-ai/forebay/bench/internal/table"
+)
+
+// mostTime bounds a whole run: several times what it should take.
+const mostTime = 30 * time.Minute
+
+// tenants is how many keys the gateway knows, numbered from 0.
+const tenants = 32
+
+func keyOf(tenant int) string {
+	if tenant == 0 {
+		return subject.Key
+	}
+	return fmt.Sprintf("%s-%d", subject.Key, tenant)
+}
+
+// bench is a run of the program.
+type bench struct {
+	binary, dir string
+	length      time.Duration // of each measured part
+	seed        uint64
+	draws       uint64
+}
+
+// rng is a source of chance of its own for each load, from the seed.
+func (b *bench) rng() *rand.Rand {
+	b.draws++
+	return rand.New(rand.NewPCG(b.seed, 100+b.draws))
+}
+
+func main() {
+	// Children die with the thread that started them: this one.
+	runtime.LockOSThread()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, mostTime)
+	defer cancel()
+	err := run(ctx, os.Args[1:], os.Stdout)
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errMissed):
+		fmt.Fprintln(os.Stderr, "overload:", err)
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "overload:", err)
+		os.Exit(1)
+	}
+}
+
+var errMissed = errors.New("something that has to hold does not")
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("overload", flag.ContinueOnError)
+	var b bench
+	binary := flags.String("binary", "", "the forebay to measure (built from the module above where empty)")
+	flags.DurationVar(&b.length, "length", 10*time.Second, "the measured part of each load, after 3 s of warm-up")
+	flags.Uint64Var(&b.seed, "seed", 1, "fixes arrivals and service times")
+	trace := flags.String("trace", "../../shared/data/traces/AzureLLMInferenceTrace_conv.csv.gz", "trace for the bursts; - leaves them out")
+	picture := flags.String("picture", "", "write the curve to this file (.svg or .png)")
+	parts := flags.String("parts", "curve,critical,low,noisy,bursts", "what to measure")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "overload")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b.dir = dir
+	if b.binary, err = subject.Build(ctx, "..", *binary, dir); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, machine.This())
+	fmt.Fprintf(out, "%d slots, calls of 50 to 150 ms (%.0f a second), deadline %v, seed %d\n", slots, capacity, deadline, b.seed)
+	return b.report(ctx, options{parts: strings.Split(*parts, ","), trace: *trace, picture: *picture}, out)
+}
+
+type options struct {
+	parts          []string
+	trace, picture string
+}
+
+// report measures the parts in their order and prints what came out.
+func (b *bench) report(ctx context.Context, o options, out io.Writer) error {
+	var all []verdict
+	one := func(v verdict, err error) error {
+		all = append(all, v)
+		return err
+	}
+	for _, part := range o.parts {
+		var err error
+		switch part {
+		case "curve":
+			var points []point
+			if points, err = b.curve(ctx, []float64{0.5, 0.8, 1, 1.5, 2, 5, 10, 20}); err == nil {
+				all = append(all, judgeCurve(points)...)
+				err = errors.Join(printCurve(out, points), draw(o.picture, points))
+			}
+		case "critical":
+			err = one(b.critical(ctx))
+		case "low":
+			err = one(b.low(ctx))
+		case "noisy":
+			err = one(b.noisy(ctx))
+		case "bursts":
+			if o.trace == "-" {
+				continue
+			}
+			var arrivals []arrival
+			if arrivals, err = readTrace(o.trace); err == nil {
+				var v []verdict
+				v, err = b.replayBursts(ctx, bursts(arrivals, b.seed))
+				all = append(all, v...)
+			}
+		default:
+			err = fmt.Errorf("there is no part %q", part)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return printVerdicts(out, all)
+}
+
+func printCurve(out io.Writer, points []point) error {
+	rows := [][]string{{"offered", "goodput/s", "in time", "late", "refused", "other", "p50", "p99", "no p99", "door p99"}}
+	for _, p := range points {
+		rows = append(rows, []string{
+			fmt.Sprintf("%g x", p.Offered), fmt.Sprintf("%.1f", p.Goodput), fmt.Sprint(p.InTime), fmt.Sprint(p.Late), fmt.Sprint(p.Refused),
+			fmt.Sprint(p.Other), ms(p.InTime50).String(), ms(p.InTime99).String(), ms(p.RefusedP99).String(), ms(p.DoorP99).String(),
+		})
+	}
+	return table.Grid(out, "goodput against offered load", rows)
+}
+
+func printVerdicts(out io.Writer, all []verdict) error {
+	rows := [][]string{{"what", "seen", "wanted", ""}}
+	var err error
+	for _, v := range all {
+		word := "ok"
+		if !v.OK {
+			word, err = "MISSED", errMissed
+		}
+		rows = append(rows, []string{v.What, v.Seen, v.Wanted, word})
+	}
+	return errors.Join(table.Grid(out, "what has to hold", rows), err)
+}
+
+// run starts a fresh gateway and a fresh upstream, sends the load, and says what
+// became of it and how often the upstream was called.
+func (b *bench) run(ctx context.Context, load []request) ([]outcome, int64, error) {
+	up, err := startUpstream(slots)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer up.close()
+	var keys strings.Builder
+	for t := range tenants {
+		fmt.Fprintf(&keys, "  - {name: k%d, secret: %s, tenant: t%d, scopes: [call, metrics], bands: [low, normal, high, critical]}\n", t, keyOf(t), t)
+	}
+	server, err := subject.Forebay{
+		Binary: b.binary, Dir: filepath.Join(b.dir, "gateway"), Upstream: up.addr,
+		Text: "keys:\n" + keys.String() + "models:\n  \"*\": {targets: [{provider: mock}]}\n" +
+			fmt.Sprintf("limits: {max_concurrent: %d}\n", slots),
+	}.Start(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer server.Stop()
+	before := up.calls.Load()
+	all := fire(ctx, "http://"+server.Addr, load)
+	return all, up.calls.Load() - before, ctx.Err()
+}
