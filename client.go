@@ -158,7 +158,7 @@ func (c *Client) Close(ctx context.Context) error {
 	c.functions.drain()
 	var late error
 	if c.jobs != nil {
-		late = c.jobs.Drain(ctx) // jobs that run are calls in progress; their leases are handed back in the end
+		late = c.drainJobs(ctx)
 	}
 	for c.active.Load() > 0 && late == nil {
 		select {
@@ -173,6 +173,18 @@ func (c *Client) Close(ctx context.Context) error {
 	c.unwatch()
 	// Calls that still run find the cache closed, and go on without it.
 	return errors.Join(late, c.closeCache(ctx))
+}
+
+// drainJobs lets jobs that run come to their end, and hands the leases of the others
+// back. It begins with that a tenth of the time before ctx ends, so that a job which
+// goes on after the restart does not look like a call that was cut off.
+func (c *Client) drainJobs(ctx context.Context) error {
+	if end, ok := ctx.Deadline(); ok {
+		soon, cancel := context.WithDeadline(ctx, end.Add(-time.Until(end)/10))
+		defer cancel()
+		ctx = soon
+	}
+	return c.jobs.Drain(ctx)
 }
 
 func (c *Client) closeCache(ctx context.Context) error {

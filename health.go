@@ -144,6 +144,8 @@ func (c *Client) Health() Health {
 			h.Cache.HitRate = float64(h.Cache.Hits) / float64(all)
 		}
 	}
+	h.Jobs.Enabled = c.jobs != nil
+	h.Jobs.Up = h.Jobs.Enabled && c.jobs.Ready() == nil
 	h.Overall = c.overall(h)
 	return h
 }
@@ -153,7 +155,7 @@ func (q *QueueHealth) add(t *target) {
 	q.Waiting += s.Waiting
 	q.Processing += t.limiter.InFlight()
 	q.Capacity += max(t.limiter.Max(), 0)
-	q.Refused += s.Refused + s.Expired + s.Displaced
+	q.Refused += s.Refused + s.Expired + s.Displaced + s.Dropped
 	for i, n := range s.ByPriority {
 		q.ByPriority[llm.Priorities[i].String()] += n
 	}
@@ -169,7 +171,7 @@ func (c *Client) overall(h Health) HealthState {
 			return Unhealthy
 		}
 	}
-	if h.Degradation.Level != degrade.None || c.pressure() != queue.PressureNone {
+	if h.Degradation.Level != degrade.None || c.pressure() != queue.PressureNone || h.Jobs.Enabled != h.Jobs.Up {
 		return Degraded
 	}
 	return Healthy

@@ -89,6 +89,7 @@ type Health struct {
 	Overall     HealthState       `json:"overall"`
 	Performance PerformanceHealth `json:"performance"`
 	Queue       QueueHealth       `json:"queue"`
+	Jobs        JobsHealth        `json:"jobs"`
 	Cache       CacheHealth       `json:"cache"`
 	Degradation DegradationHealth `json:"degradation"`
 }
@@ -99,7 +100,7 @@ type HealthState string
 // The states.
 const (
 	Healthy   HealthState = "healthy"   // every target takes calls
-	Degraded  HealthState = "degraded"  // some targets do not, or the queue is past its warning
+	Degraded  HealthState = "degraded"  // some targets do not, the queue is past its warning, or the store of jobs has failed
 	Unhealthy HealthState = "unhealthy" // some model has no target left, or the client is closed
 )
 
@@ -121,6 +122,13 @@ type QueueHealth struct {
 	Capacity   int            `json:"capacity"`
 	ByPriority map[string]int `json:"by_priority"`
 	Refused    int64          `json:"refused"`
+}
+
+// JobsHealth says whether durable jobs are taken in: there is a store for them, and it
+// takes changes.
+type JobsHealth struct {
+	Enabled bool `json:"enabled"`
+	Up      bool `json:"up"`
 }
 
 // CacheHealth sums up the response cache.

@@ -35,7 +35,7 @@ func openTiers(ctx context.Context, dir string, master envelope.Master, memory i
 	if err != nil {
 		return nil, err
 	}
-	keys, err := envelope.New(ctx, envelope.Config{Masters: []envelope.Master{master}, Keys: store.Cache()})
+	keys, err := envelope.New(ctx, envelope.Config{Masters: []envelope.Master{master}, Keys: store.Keys()})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
