@@ -31,8 +31,14 @@ type write struct {
 
 	// These belong to the goroutine that writes.
 	answered bool
-	err      error
+	// out says that it is not made any more: err is its answer, whatever becomes of the
+	// others. Without it err is a verdict on what this transaction would write.
+	out bool
+	err error
 }
+
+// takeOut keeps a write from being made.
+func (w *write) takeOut(err error) { w.err, w.out = err, true }
 
 // What becomes of a write: whoever is first, its caller who goes away or the goroutine
 // that writes, decides.
@@ -208,9 +214,14 @@ func (b *Backlog) commit() {
 	clear(b.group)
 }
 
-// attempt makes the writes of the group that have no error yet, in one transaction. It
+// attempt makes the writes of the group that were not taken out, in one transaction. It
 // reports false where one of them was taken out and the others are to be made again.
 func (b *Backlog) attempt() (finished bool) {
+	for _, w := range b.group {
+		if !w.out {
+			w.err = nil // a verdict of a transaction that was undone is none
+		}
+	}
 	if b.failure.Load() != nil {
 		b.answerAll(b.unavailable())
 		return true
@@ -269,8 +280,8 @@ func (b *Backlog) begin(c *sqlfile.Conn) error {
 // make makes one write. Where its condition fails, that is its error, and the
 // transaction goes on; any other error is returned.
 func (b *Backlog) make(c *sqlfile.Conn, w *write) error {
-	if w.err != nil {
-		return nil // it was taken out
+	if w.out {
+		return nil
 	}
 	var err error
 	switch w.kind {
@@ -304,9 +315,12 @@ func (b *Backlog) answerEarly(early ...*write) {
 	}
 }
 
+// answerAll answers with err what was not taken out. Verdicts fall with the
+// transaction that they are about: a job that exists because of a write beside it does
+// not exist if that was not stored.
 func (b *Backlog) answerAll(err error) {
 	for _, w := range b.group {
-		if w.err == nil {
+		if !w.out {
 			w.err = err
 		}
 	}
@@ -320,10 +334,10 @@ func (b *Backlog) undone(err error, culprit *write, committing bool) (finished b
 		return b.makeRoom(culprit)
 	case culprit != nil && culprit.kind == change && sqlfile.Damaged(err):
 		// Only this one job is where SQLite cannot read.
-		culprit.err = b.setApart(culprit.change.ID, damageOf(err))
+		culprit.takeOut(b.setApart(culprit.change.ID, damageOf(err)))
 		return false
 	case culprit != nil && (!fatal(err) || culprit.kind == call && sqlfile.Damaged(err)):
-		culprit.err = fmt.Errorf("sqlite: write to queue.db: %w", err)
+		culprit.takeOut(fmt.Errorf("sqlite: write to queue.db: %w", err))
 		return false
 	case culprit == nil && !committing && !fatal(err):
 		b.answerAll(fmt.Errorf("sqlite: begin to write to queue.db: %w", err)) // somebody else holds its lock

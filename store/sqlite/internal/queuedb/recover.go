@@ -18,15 +18,16 @@ func (b *Backlog) makeRoom(culprit *write) (finished bool) {
 	gave := b.reserve.giveUp()
 	refused := false
 	for _, w := range b.group {
-		if w.kind == insertion && w.err == nil {
-			w.err, refused = backlog.ErrFull, true
+		if w.kind == insertion && !w.out && w.err == nil {
+			w.takeOut(backlog.ErrFull)
+			refused = true
 		}
 	}
 	switch {
 	case gave || refused:
 		return false
 	case culprit != nil:
-		culprit.err = fmt.Errorf("%w, and none to note a change", backlog.ErrFull)
+		culprit.takeOut(fmt.Errorf("%w, and none to note a change", backlog.ErrFull))
 		return false
 	}
 	b.answerAll(fmt.Errorf("%w, and none to note a change", backlog.ErrFull))
