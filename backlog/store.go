@@ -55,14 +55,19 @@ type Records interface {
 	// List returns a page of jobs in the order of their IDs. Damaged ones are left
 	// out: Census counts them.
 	List(ctx context.Context, q Query) ([]Job, error)
-	// Census counts jobs by state, those that are set apart under state 0.
-	Census(ctx context.Context) (map[State]int, error)
+	// Census counts jobs by state: of a tenant, or where that is nil of all, then with
+	// those that are set apart under state 0. Nobody knows for sure whose those are.
+	Census(ctx context.Context, tenant *string) (map[State]int, error)
 }
 
 // Contents are what jobs carry.
 type Contents interface {
 	// Read returns a job with one of its sealed parts, which is nil where it has none.
 	Read(ctx context.Context, id ID, part Part) (Job, []byte, error)
+	// Find returns the job that Insert of another one under this idempotency key would
+	// return with ErrExists, or ErrNotFound. It sees every Insert that was answered, and
+	// what it returns is as durable as if Insert had. Under the zero key there is no job.
+	Find(ctx context.Context, idempotency [32]byte, since time.Time) (Job, error)
 	// Purge removes up to limit final jobs whose Keep has passed, and results and payloads of
 	// up to limit final jobs whose ResultUntil has. more says that there may be others.
 	Purge(ctx context.Context, now time.Time, limit int) (p Purged, more bool, err error)

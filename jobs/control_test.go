@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -323,9 +324,15 @@ func TestListAndStats(t *testing.T) {
 		if b := s.Bands["normal"]; b.Queued != 2 || b.Processing != 1 || math.Abs(b.OldestSeconds-1) > 0.001 {
 			t.Errorf("%+v", b)
 		}
-		r.store.Fail(errReset, 1, storetest.OpCensus)
-		_, err = r.q.Stats(t.Context(), operator)
-		kindIs(t, err, llm.ForebayUnavailable)
+		own, err := r.q.Stats(t.Context(), acme)
+		if want := (jobs.Stats{Queued: 2, Processing: 1, Paused: []string{}}); err != nil || !reflect.DeepEqual(own, want) {
+			t.Errorf("%+v %v; want %+v", own, err, want)
+		}
+		for _, as := range []jobs.As{operator, acme} {
+			r.store.Fail(errReset, 1, storetest.OpCensus)
+			_, err = r.q.Stats(t.Context(), as)
+			kindIs(t, err, llm.ForebayUnavailable)
+		}
 	})
 }
 

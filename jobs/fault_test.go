@@ -430,7 +430,7 @@ func TestSharedStore(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		counts, _ := store.Census(t.Context())
+		counts, _ := store.Census(t.Context(), nil)
 		if counts[backlog.Completed] != 100 || len(a.starts())+len(b.starts()) != 100 || len(b.starts()) == 0 {
 			t.Errorf("%v, %d and %d attempts", counts, len(a.starts()), len(b.starts()))
 		}

@@ -193,7 +193,7 @@ func TestManyDeadlines(t *testing.T) {
 		time.Sleep(time.Minute)
 		r.run()
 		time.Sleep(time.Second)
-		counts, _ := r.store.Census(t.Context())
+		counts, _ := r.store.Census(t.Context(), nil)
 		if counts[backlog.Timeout] != 3000 {
 			t.Errorf("%v", counts)
 		}
@@ -376,7 +376,7 @@ func TestConservation(t *testing.T) {
 					r.does(life)
 					r.run()
 				}
-				counts, err := r.store.Census(t.Context())
+				counts, err := r.store.Census(t.Context(), nil)
 				sum := 0
 				for _, n := range counts {
 					sum += n

@@ -8,9 +8,6 @@ import (
 	"github.com/forebay-ai/forebay/llm"
 )
 
-// countAtMost bounds the jobs that are counted for one tenant: it takes a look at each.
-const countAtMost = 100_000
-
 // Stats says how the queue stands. What a tenant may see of others is left out.
 type Stats struct {
 	Queued     int `json:"queued"`
@@ -22,8 +19,6 @@ type Stats struct {
 	Dead       int `json:"dead"`
 	// Damaged counts jobs whose records are set apart. Operators only.
 	Damaged int `json:"damaged"`
-	// Partial says that the tenant has more jobs than were counted; the newest were.
-	Partial bool `json:"partial,omitempty"`
 	// Bands are by name. Operators only, as what follows.
 	Bands map[string]BandStats `json:"bands,omitempty"`
 	// QueuedBytes is the size of the sealed payloads of queued jobs.
@@ -63,7 +58,7 @@ func (q *Queue) Stats(ctx context.Context, as As) (Stats, error) {
 	if !as.All {
 		return q.tenantStats(ctx, as)
 	}
-	counts, err := q.cfg.Store.Census(ctx)
+	counts, err := q.cfg.Store.Census(ctx, nil)
 	if err != nil {
 		return Stats{}, unavailable(q.failsIf(err))
 	}
@@ -86,28 +81,12 @@ func (q *Queue) Stats(ctx context.Context, as As) (Stats, error) {
 	return s, nil
 }
 
-// tenantStats counts one tenant's jobs, the newest first, page by page.
 func (q *Queue) tenantStats(ctx context.Context, as As) (Stats, error) {
-	counts, n := map[backlog.State]int{}, 0
-	query := backlog.Query{Tenant: &as.Tenant, Newest: true, Limit: pageSize}
-	s := Stats{Paused: []string{}}
-	for {
-		page, err := q.cfg.Store.List(ctx, query)
-		if err != nil {
-			return Stats{}, unavailable(q.failsIf(err))
-		}
-		for i := range page {
-			counts[page[i].State]++
-		}
-		if n += len(page); len(page) < pageSize {
-			break
-		}
-		if n >= countAtMost {
-			s.Partial = true
-			break
-		}
-		query.After = page[len(page)-1].ID
+	counts, err := q.cfg.Store.Census(ctx, &as.Tenant)
+	if err != nil {
+		return Stats{}, unavailable(q.failsIf(err))
 	}
+	s := Stats{Paused: []string{}}
 	s.count(counts)
 	return s, nil
 }

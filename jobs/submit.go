@@ -25,7 +25,8 @@ const (
 )
 
 // Submit takes in a job. It returns when the job is durable; only then is its ID known.
-// created is false for the job of a former submission under the same idempotency key.
+// created is false for the job of a former submission under the same idempotency key,
+// which is found as well where a new one would be refused.
 //
 // Errors: CallerInvalidRequest and CallerTooLarge; CallerConflict where the idempotency
 // key was used for something else; PolicyOverloaded where there is no room, or no hope
@@ -40,10 +41,6 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (j backlog.Job, create
 			Idempotency: idempotency(&s),
 		},
 		Status: backlog.Status{Band: s.Band},
-	}
-	if err := q.checkHook(s.Webhook); err != nil {
-		q.observe(Refused, &j, 0)
-		return backlog.Job{}, false, err
 	}
 	for range drawIDs {
 		old, err := q.insert(ctx, &j, &s)
@@ -105,8 +102,11 @@ func (q *Queue) checkHook(address string) error {
 // insert makes one try to take in a job under a new ID. backlog.ErrExists comes with
 // the job that is in the way.
 func (q *Queue) insert(ctx context.Context, j *backlog.Job, s *Submission) (backlog.Job, error) {
+	if err := q.checkHook(s.Webhook); err != nil {
+		return q.former(ctx, j, err)
+	}
 	if err := q.admit(j, len(s.Webhook)+len(s.Payload)+payloadRoom); err != nil {
-		return backlog.Job{}, err
+		return q.former(ctx, j, err)
 	}
 	plain, sealed := q.buffer(), q.buffer()
 	defer q.free(plain)
@@ -115,7 +115,7 @@ func (q *Queue) insert(ctx context.Context, j *backlog.Job, s *Submission) (back
 	var err error
 	if *sealed, err = q.seal(ctx, (*sealed)[:0], j, backlog.Payload, *plain); err != nil {
 		q.reject(j)
-		return backlog.Job{}, sealFailed(err)
+		return q.former(ctx, j, sealFailed(err))
 	}
 	j.Bytes = len(*sealed)
 	old, err := q.cfg.Store.Insert(ctx, j, *sealed, j.Enqueued.Add(-idempotencyFor))
@@ -134,6 +134,22 @@ func (q *Queue) insert(ctx context.Context, j *backlog.Job, s *Submission) (back
 		}
 	}
 	return backlog.Job{}, q.doubtful(ctx, j, err)
+}
+
+// former is what insert does with a job that is refused before the store was asked: one
+// that was taken in before under the same idempotency key is in the way of it, as it
+// would be if there were room. Where it is not known whether there is one, the refusal
+// stands: it asks the caller to come again.
+func (q *Queue) former(ctx context.Context, j *backlog.Job, refusal error) (backlog.Job, error) {
+	if j.Idempotency == [32]byte{} {
+		return backlog.Job{}, refusal
+	}
+	old, err := q.cfg.Store.Find(ctx, j.Idempotency, time.Now().Add(-idempotencyFor))
+	if err != nil {
+		_ = q.failsIf(err)
+		return backlog.Job{}, refusal
+	}
+	return old, backlog.ErrExists
 }
 
 // admit draws ID and time of a job and reserves its place. The caller ends that with

@@ -116,9 +116,6 @@ func statsTables(state *jobs.Stats) string {
 	if state.Damaged > 0 {
 		row("damaged", fmt.Sprintf("%d (records that cannot be read; they are kept apart)", state.Damaged))
 	}
-	if state.Partial {
-		row("", "of the newest jobs; there are more")
-	}
 	if state.Draining {
 		row("draining", "takes nothing in: it stops")
 	}

@@ -74,9 +74,9 @@ func TestBacklogFail(t *testing.T) {
 	wantErr(t, "the next Apply", b.Apply(ctx, claim(1, backlog.Queued, 0)), nil)
 	b.Fail(fault, 0)
 	b.Fail(fault, 1)
-	_, err = b.Census(ctx)
+	_, err = b.Census(ctx, nil)
 	wantErr(t, "any operation", err, fault)
-	_, err = b.Census(ctx)
+	_, err = b.Census(ctx, nil)
 	wantErr(t, "the one after it", err, nil)
 }
 

@@ -15,6 +15,7 @@ const (
 	OpInsert    = "insert"
 	OpApply     = "apply"
 	OpRead      = "read"
+	OpFind      = "find"
 	OpList      = "list"
 	OpCensus    = "census"
 	OpPurge     = "purge"

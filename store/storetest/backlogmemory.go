@@ -167,6 +167,16 @@ func (b *MemoryBacklog) Read(ctx context.Context, id backlog.ID, part backlog.Pa
 	return answer.job, answer.sealed, err
 }
 
+// Find implements backlog.Store. It chooses as Insert does.
+func (b *MemoryBacklog) Find(ctx context.Context, idempotency [32]byte, since time.Time) (backlog.Job, error) {
+	return run(ctx, b, OpFind, func() (backlog.Job, error) {
+		if k := b.underKeyLocked(idempotency, since); k != nil {
+			return k.job, nil
+		}
+		return backlog.Job{}, backlog.ErrNotFound
+	})
+}
+
 // List implements backlog.Store.
 func (b *MemoryBacklog) List(ctx context.Context, q backlog.Query) ([]backlog.Job, error) {
 	return run(ctx, b, OpList, func() ([]backlog.Job, error) { return b.listLocked(&q), nil })
@@ -200,14 +210,15 @@ func (b *MemoryBacklog) listLocked(q *backlog.Query) []backlog.Job {
 }
 
 // Census implements backlog.Store.
-func (b *MemoryBacklog) Census(ctx context.Context) (map[backlog.State]int, error) {
+func (b *MemoryBacklog) Census(ctx context.Context, tenant *string) (map[backlog.State]int, error) {
 	return run(ctx, b, OpCensus, func() (map[backlog.State]int, error) {
 		counts := map[backlog.State]int{}
 		for _, k := range b.jobs {
-			if k.damage != nil {
-				counts[0]++
-			} else {
+			switch {
+			case k.damage == nil && (tenant == nil || *tenant == k.job.Tenant):
 				counts[k.job.State]++
+			case k.damage != nil && tenant == nil:
+				counts[0]++
 			}
 		}
 		return counts, nil

@@ -22,7 +22,7 @@ type broken struct {
 
 func brokens() map[string]broken {
 	all := map[string]broken{}
-	for _, some := range []map[string]broken{brokenInserts(), brokenChanges(), brokenLists(), brokenContents(), brokenRemovals(), brokenValues(), brokenPlaces(), brokenDamage(), brokenDisks()} {
+	for _, some := range []map[string]broken{brokenInserts(), brokenChanges(), brokenLists(), brokenFinds(), brokenTenants(), brokenContents(), brokenRemovals(), brokenValues(), brokenPlaces(), brokenDamage(), brokenDisks()} {
 		maps.Copy(all, some)
 	}
 	return all

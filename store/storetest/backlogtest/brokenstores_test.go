@@ -19,7 +19,8 @@ type storeOf struct {
 	apply     func(context.Context, *backlog.Change) error
 	get       func(context.Context, backlog.ID) (backlog.Job, error)
 	list      func(context.Context, backlog.Query) ([]backlog.Job, error)
-	census    func(context.Context) (map[backlog.State]int, error)
+	census    func(ctx context.Context, tenant *string) (map[backlog.State]int, error)
+	find      func(ctx context.Context, key [32]byte, since time.Time) (backlog.Job, error)
 	read      func(context.Context, backlog.ID, backlog.Part) (backlog.Job, []byte, error)
 	purge     func(ctx context.Context, now time.Time, limit int) (backlog.Purged, bool, error)
 	remove    func(context.Context, []backlog.ID) (int, error)
@@ -58,11 +59,18 @@ func (s storeOf) List(ctx context.Context, q backlog.Query) ([]backlog.Job, erro
 	return s.MemoryBacklog.List(ctx, q)
 }
 
-func (s storeOf) Census(ctx context.Context) (map[backlog.State]int, error) {
+func (s storeOf) Census(ctx context.Context, tenant *string) (map[backlog.State]int, error) {
 	if s.census != nil {
-		return s.census(ctx)
+		return s.census(ctx, tenant)
 	}
-	return s.MemoryBacklog.Census(ctx)
+	return s.MemoryBacklog.Census(ctx, tenant)
+}
+
+func (s storeOf) Find(ctx context.Context, key [32]byte, since time.Time) (backlog.Job, error) {
+	if s.find != nil {
+		return s.find(ctx, key, since)
+	}
+	return s.MemoryBacklog.Find(ctx, key, since)
 }
 
 func (s storeOf) Read(ctx context.Context, id backlog.ID, part backlog.Part) (backlog.Job, []byte, error) {
@@ -304,11 +312,14 @@ func sharing(m *storetest.MemoryBacklog) backlog.Store {
 func cachingCensus(m *storetest.MemoryBacklog) backlog.Store {
 	var mu sync.Mutex // guards counts
 	var counts map[backlog.State]int
-	return storeOf{MemoryBacklog: m, census: func(ctx context.Context) (map[backlog.State]int, error) {
+	return storeOf{MemoryBacklog: m, census: func(ctx context.Context, tenant *string) (map[backlog.State]int, error) {
+		if tenant != nil {
+			return m.Census(ctx, tenant)
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		if counts == nil {
-			counts, _ = m.Census(ctx)
+			counts, _ = m.Census(ctx, nil)
 		}
 		return counts, nil
 	}}

@@ -501,8 +501,8 @@ func brokenDamage() map[string]broken {
 			return page
 		})},
 		"damaged jobs are not counted": {"Damaged/it_is_counted_and_reported", func(m *memory) backlog.Store {
-			return storeOf{MemoryBacklog: m, census: func(ctx context.Context) (map[backlog.State]int, error) {
-				counts, err := m.Census(ctx)
+			return storeOf{MemoryBacklog: m, census: func(ctx context.Context, tenant *string) (map[backlog.State]int, error) {
+				counts, err := m.Census(ctx, tenant)
 				delete(counts, 0)
 				return counts, err
 			}}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/forebay-ai/forebay/backlog"
 )
@@ -63,6 +64,7 @@ func damagedTold(t *testing.T, s backlog.Store, _ *place) {
 				_, _, err = s.Read(t.Context(), idOf(n), part)
 				fails(t, "Read of a damaged job", err, backlog.ErrDamaged)
 			}
+			findsNot(t, s, job(n).Idempotency, time.Time{}) // it has no key any more
 			j := job(n)
 			j.Status = status(backlog.States()[n%7], n)
 			fails(t, "Apply to a damaged job", s.Apply(t.Context(), to(j, status(backlog.Processing, n))), backlog.ErrDamaged)
@@ -70,6 +72,7 @@ func damagedTold(t *testing.T, s backlog.Store, _ *place) {
 	}
 	for _, j := range undamaged() {
 		has(t, s, j)
+		finds(t, s, time.Time{}, j)
 	}
 	hasNot(t, s, idOf(damagedJobs))
 }
@@ -109,6 +112,12 @@ func damagedCounted(t *testing.T, s backlog.Store, p *place) {
 			_, _ = s.Get(t.Context(), idOf(n))
 		}
 		counts(t, s, want)
+		for _, n := range damagedOnes() {
+			countsOf(t, s, job(n).Tenant, map[backlog.State]int{})
+		}
+		for _, j := range undamaged() {
+			countsOf(t, s, j.Tenant, map[backlog.State]int{j.State: 1})
+		}
 		all, err := s.Damaged(t.Context(), 100)
 		must(t, err)
 		found := map[backlog.ID]bool{}

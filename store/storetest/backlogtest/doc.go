@@ -27,6 +27,6 @@
 //   - An operation that begins with an ended context fails with the context's error, or
 //     does what it would have done without; a change is made whole or not at all.
 //   - The change that met a failure (ErrFailed) was made or not, like one without an answer.
-//   - A damaged job is not purged, its ID is still taken, and a change of it or a read gives
-//     ErrDamaged.
+//   - A damaged job is not purged, its ID is still taken, its idempotency key is not, and a
+//     change of it or a read gives ErrDamaged. A tenant's census leaves it out.
 package backlogtest

@@ -94,7 +94,7 @@ func durableJobs(t *testing.T, p *place) {
 	large.Bytes = len(payload)
 	insert(t, s, large, payload)
 	all, payloads, results = append(all, large), append(payloads, payload), append(results, nil)
-	want, err := s.Census(t.Context())
+	want, err := s.Census(t.Context(), nil)
 	must(t, err)
 	for range 3 {
 		s = p.reopen(t)

@@ -196,10 +196,20 @@ func holds(t testing.TB, s backlog.Store, want backlog.Job, payload, result []by
 // counts checks what the census says, states without jobs apart.
 func counts(t testing.TB, s backlog.Store, want map[backlog.State]int) {
 	t.Helper()
-	got, err := s.Census(t.Context())
+	got, err := s.Census(t.Context(), nil)
 	must(t, err)
 	if diff := cmp.Diff(want, positive(got)); diff != "" {
 		t.Errorf("Census (-want +got):\n%s", diff)
+	}
+}
+
+// countsOf is counts of one tenant's jobs.
+func countsOf(t testing.TB, s backlog.Store, tenant string, want map[backlog.State]int) {
+	t.Helper()
+	got, err := s.Census(t.Context(), &tenant)
+	must(t, err)
+	if diff := cmp.Diff(want, positive(got)); diff != "" {
+		t.Errorf("Census of %.40q (-want +got):\n%s", tenant, diff)
 	}
 }
 

@@ -75,7 +75,7 @@ func resultsOwned(t *testing.T, s backlog.Store) {
 		page, err := s.List(t.Context(), backlog.Query{States: states})
 		must(t, err)
 		clear(page)
-		census, err := s.Census(t.Context())
+		census, err := s.Census(t.Context(), nil)
 		must(t, err)
 		clear(census)
 		census[backlog.Dead] = 7
@@ -242,14 +242,19 @@ func operations() map[string]func(context.Context, backlog.Store) error {
 			_, _, err := s.Read(ctx, idOf(1), backlog.Payload)
 			return err
 		},
-		"List":      func(ctx context.Context, s backlog.Store) error { _, err := s.List(ctx, backlog.Query{}); return err },
-		"Census":    func(ctx context.Context, s backlog.Store) error { _, err := s.Census(ctx); return err },
-		"Purge":     func(ctx context.Context, s backlog.Store) error { _, _, err := s.Purge(ctx, epoch, 10); return err },
-		"Remove":    func(ctx context.Context, s backlog.Store) error { _, err := s.Remove(ctx, idOf(3)); return err },
-		"Damaged":   func(ctx context.Context, s backlog.Store) error { _, err := s.Damaged(ctx, 10); return err },
-		"SetPaused": func(ctx context.Context, s backlog.Store) error { return s.SetPaused(ctx, "one", true) },
-		"Paused":    func(ctx context.Context, s backlog.Store) error { _, err := s.Paused(ctx); return err },
-		"Recover":   func(ctx context.Context, s backlog.Store) error { return s.Recover(ctx) },
+		"Find": func(ctx context.Context, s backlog.Store) error {
+			_, err := s.Find(ctx, job(1).Idempotency, epoch)
+			return err
+		},
+		"List":               func(ctx context.Context, s backlog.Store) error { _, err := s.List(ctx, backlog.Query{}); return err },
+		"Census":             func(ctx context.Context, s backlog.Store) error { _, err := s.Census(ctx, nil); return err },
+		"Census of a tenant": func(ctx context.Context, s backlog.Store) error { _, err := s.Census(ctx, new("tenant 1")); return err },
+		"Purge":              func(ctx context.Context, s backlog.Store) error { _, _, err := s.Purge(ctx, epoch, 10); return err },
+		"Remove":             func(ctx context.Context, s backlog.Store) error { _, err := s.Remove(ctx, idOf(3)); return err },
+		"Damaged":            func(ctx context.Context, s backlog.Store) error { _, err := s.Damaged(ctx, 10); return err },
+		"SetPaused":          func(ctx context.Context, s backlog.Store) error { return s.SetPaused(ctx, "one", true) },
+		"Paused":             func(ctx context.Context, s backlog.Store) error { _, err := s.Paused(ctx); return err },
+		"Recover":            func(ctx context.Context, s backlog.Store) error { return s.Recover(ctx) },
 	}
 }
 
@@ -315,7 +320,7 @@ func concurrentUse(t *testing.T, s backlog.Store) {
 				if err != nil || !slices.IsSortedFunc(page, func(a, b backlog.Job) int { return byID(a, b) * map[bool]int{false: 1, true: -1}[newest] }) {
 					t.Errorf("a page of %d jobs, %v; want it in order", len(page), err)
 				}
-				if census, err := s.Census(t.Context()); err != nil || len(census) > 0 && census[0] > 0 {
+				if census, err := s.Census(t.Context(), nil); err != nil || len(census) > 0 && census[0] > 0 {
 					t.Errorf("Census = %v, %v", census, err)
 				}
 				select {

@@ -19,6 +19,8 @@ func insertRules() []rule {
 		{"an idempotency key counts for jobs enqueued after since", insertSince},
 		{"a job without an idempotency key is like no other", insertKeyless},
 		{"an idempotency key is free when its job is gone", insertFreed},
+		{"find gives the job that insert would return", findsAsInsert},
+		{"find gives nothing where insert would take the job in", findsNothing},
 		{"of concurrent jobs under one key one is taken in", insertConcurrentKey},
 		{"of concurrent jobs with one ID one is taken in", insertConcurrentID},
 	}
@@ -63,9 +65,32 @@ func insertTaken(t *testing.T, s backlog.Store) {
 	insert(t, s, job(2), payloadOf(2))
 }
 
-// exists checks that Insert refuses j for the sake of another job.
+// finds checks that Find gives a job.
+func finds(t testing.TB, s backlog.Store, since time.Time, want backlog.Job) {
+	t.Helper()
+	found, err := s.Find(t.Context(), want.Idempotency, since)
+	if err != nil {
+		t.Errorf("Find under the key of job %d: %v", want.ID, err)
+		return
+	}
+	if diff := unlike(want, found); diff != "" {
+		t.Errorf("Find does not return the job that has the key (-want +got):\n%s", diff)
+	}
+}
+
+// findsNot checks that Find gives no job.
+func findsNot(t testing.TB, s backlog.Store, key [32]byte, since time.Time) {
+	t.Helper()
+	found, err := s.Find(t.Context(), key, since)
+	if fails(t, "Find where there is nothing", err, backlog.ErrNotFound); found != (backlog.Job{}) {
+		t.Errorf("Find returns %+v although it fails", found)
+	}
+}
+
+// exists checks that Insert refuses j for the sake of another job, which Find finds.
 func exists(t testing.TB, s backlog.Store, j backlog.Job, since time.Time, want backlog.Job) {
 	t.Helper()
+	finds(t, s, since, want)
 	found, err := s.Insert(t.Context(), &j, []byte("another payload"), since)
 	fails(t, "Insert under a key that a job has", err, backlog.ErrExists)
 	if diff := unlike(want, found); diff != "" {
@@ -156,6 +181,56 @@ func insertFreed(t *testing.T, s backlog.Store) {
 	has(t, s, under(3))
 }
 
+func findsAsInsert(t *testing.T, s backlog.Store) {
+	all := inserted(t, s, 0, 4)
+	last := job(9) // under the same key, enqueued later but with a smaller ID
+	last.Idempotency, last.Enqueued = all[1].Idempotency, epoch.Add(time.Hour)
+	last.ID = idOf(0) + 1
+	for n, j := range all {
+		for _, since := range []time.Time{{}, time.Unix(0, 0), j.Enqueued.Add(-1), j.Enqueued.Add(-time.Microsecond).In(time.FixedZone("east", 3600))} {
+			finds(t, s, since, j)
+		}
+		// As it is now, whatever has become of it.
+		for _, state := range backlog.States() {
+			c := to(j, status(state, n))
+			c.Relaxed = true // it is seen at once all the same
+			apply(t, s, &j, c)
+			finds(t, s, time.Time{}, j)
+		}
+		all[n] = j
+	}
+	_, err := s.Insert(t.Context(), &last, payloadOf(9), all[1].Enqueued)
+	must(t, err)
+	finds(t, s, time.Time{}, last)
+	finds(t, s, all[1].Enqueued, last)
+	apply(t, s, &last, to(last, status(backlog.Completed, 9)))
+	remove(t, s, 1, last.ID)
+	finds(t, s, time.Time{}, all[1])
+}
+
+func findsNothing(t *testing.T, s backlog.Store) {
+	first := job(1)
+	findsNot(t, s, first.Idempotency, time.Time{})
+	keyless := job(2)
+	keyless.Idempotency = [32]byte{}
+	insert(t, s, keyless, payloadOf(2))
+	findsNot(t, s, [32]byte{}, time.Time{})
+	findsNot(t, s, first.Idempotency, time.Time{})
+	counts(t, s, map[backlog.State]int{backlog.Queued: 1}) // nothing was taken in, and no key
+	insert(t, s, first, payloadOf(1))
+	for _, since := range []time.Time{first.Enqueued, first.Enqueued.Add(999), first.Enqueued.Add(time.Hour)} {
+		findsNot(t, s, first.Idempotency, since)
+	}
+	near := first.Idempotency
+	near[31] ^= 1
+	findsNot(t, s, near, time.Time{})
+	findsNot(t, s, [32]byte{}, time.Time{})
+	apply(t, s, &first, to(first, status(backlog.Dead, 1)))
+	finds(t, s, time.Time{}, first)
+	remove(t, s, 1, first.ID)
+	findsNot(t, s, first.Idempotency, time.Time{})
+}
+
 func insertConcurrentKey(t *testing.T, s backlog.Store) {
 	const callers = 8
 	for round := range 20 {
@@ -184,6 +259,7 @@ func insertConcurrentKey(t *testing.T, s backlog.Store) {
 				t.Errorf("one caller was given the job %d, another %d", taken[0].ID, j.ID)
 			}
 		}
+		finds(t, s, time.Time{}, taken[0])
 		counts(t, s, map[backlog.State]int{backlog.Queued: round + 1})
 	}
 }

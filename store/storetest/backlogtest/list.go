@@ -23,6 +23,7 @@ func listRules() []rule {
 		{"pages go on while jobs come and go", listMoving},
 		{"a page is bounded", listBounds},
 		{"the census counts by state", censusCounts},
+		{"the census of a tenant counts its jobs alone", censusOfTenants},
 	}
 }
 
@@ -315,6 +316,39 @@ func listBounds(t *testing.T, s backlog.Store) {
 	}
 	lists(t, s, "the last page", backlog.Query{Limit: most, After: all[most-1].ID}, all[most:])
 	counts(t, s, map[backlog.State]int{backlog.Queued: len(all)})
+}
+
+// censusOfTenants has texts for tenants that differ in a byte.
+func censusOfTenants(t *testing.T, s backlog.Store) {
+	want := map[string]map[backlog.State]int{"nobody": {}}
+	for i, tenant := range oddTexts() {
+		want[tenant] = map[backlog.State]int{}
+		for n := 3 * i; n < 3*i+1+i%3; n++ {
+			j := job(n)
+			j.Tenant = tenant
+			insert(t, s, j, payloadOf(n))
+			apply(t, s, &j, to(j, status(backlog.States()[n%7], n)))
+			want[tenant][j.State]++
+		}
+	}
+	for tenant, states := range want {
+		countsOf(t, s, tenant, states)
+	}
+	first := oddTexts()[0]
+	page, err := s.List(t.Context(), backlog.Query{Tenant: &first})
+	must(t, err)
+	for _, j := range page {
+		want[first][j.State]--
+		apply(t, s, &j, to(j, status(backlog.Cancelled, 1)))
+		want[first][j.State]++
+	}
+	for tenant, states := range want {
+		countsOf(t, s, tenant, positive(states))
+	}
+	for _, j := range page {
+		remove(t, s, 1, j.ID)
+	}
+	countsOf(t, s, first, map[backlog.State]int{})
 }
 
 func censusCounts(t *testing.T, s backlog.Store) {

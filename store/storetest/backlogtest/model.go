@@ -43,7 +43,7 @@ func (m *model) steps() map[string]func(*rapid.T) {
 		"":       m.compare,
 		"insert": m.insert, "insert another": m.insert,
 		"apply": m.apply, "apply again": m.apply, "apply once more": m.apply,
-		"list": m.list, "purge": m.purge, "remove": m.remove, "pause": m.pause, "parts": m.parts,
+		"find": m.find, "list": m.list, "purge": m.purge, "remove": m.remove, "pause": m.pause, "parts": m.parts,
 	}
 	if m.reopen != nil {
 		steps["reopen"] = func(rt *rapid.T) {
@@ -118,12 +118,7 @@ func (m *model) insert(rt *rapid.T) {
 	j.Bytes = len(payload)
 	since := drawTime(rt, "since")
 
-	var newest time.Time // of the jobs under the key
-	for _, k := range m.jobs {
-		if k.job.Idempotency == j.Idempotency && j.Idempotency != [32]byte{} && k.job.Enqueued.After(since) && k.job.Enqueued.After(newest) {
-			newest = k.job.Enqueued
-		}
-	}
+	newest := m.newest(j.Idempotency, since)
 	found, err := m.store.Insert(m.t.Context(), &j, payload, since)
 	switch taken := m.jobs[j.ID] != nil; {
 	case !newest.IsZero():
@@ -136,6 +131,32 @@ func (m *model) insert(rt *rapid.T) {
 		rt.Fatalf("Insert = %+v, %v; the ID is taken: %v", found, err, taken)
 	default:
 		m.jobs[j.ID] = &modelJob{job: j, payload: payload}
+	}
+}
+
+// newest is when the last of the jobs under a key was enqueued that were after since;
+// zero where there is none.
+func (m *model) newest(key [32]byte, since time.Time) (newest time.Time) {
+	for _, k := range m.jobs {
+		if k.job.Idempotency == key && key != [32]byte{} && k.job.Enqueued.After(since) && k.job.Enqueued.After(newest) {
+			newest = k.job.Enqueued
+		}
+	}
+	return newest
+}
+
+func (m *model) find(rt *rapid.T) {
+	key, since := digest("key", rapid.IntRange(1, modelKeys).Draw(rt, "key")), drawTime(rt, "since")
+	newest := m.newest(key, since)
+	found, err := m.store.Find(m.t.Context(), key, since)
+	if newest.IsZero() {
+		if !errors.Is(err, backlog.ErrNotFound) || found != (backlog.Job{}) {
+			rt.Fatalf("Find where there is nothing = %+v, %v", found, err)
+		}
+		return
+	}
+	if k := m.jobs[found.ID]; err != nil || k == nil || k.job != found || found.Idempotency != key || !found.Enqueued.Equal(newest) {
+		rt.Fatalf("Find under a key that a job has = %+v, %v", found, err)
 	}
 }
 
@@ -298,7 +319,8 @@ func (m *model) pause(rt *rapid.T) {
 // compare checks that the store has the jobs that the map has, whoever asks.
 func (m *model) compare(rt *rapid.T) {
 	ctx := m.t.Context()
-	census := map[backlog.State]int{}
+	census, mine := map[backlog.State]int{}, map[backlog.State]int{}
+	tenant := "a"
 	for n := range modelJobs {
 		id := idOf(n)
 		got, err := m.store.Get(ctx, id)
@@ -309,17 +331,21 @@ func (m *model) compare(rt *rapid.T) {
 			}
 			continue
 		}
-		census[k.job.State]++
+		if census[k.job.State]++; k.job.Tenant == tenant {
+			mine[k.job.State]++
+		}
 		if m.must(rt, err); got != k.job {
 			rt.Fatalf("Get (-want +got):\n%s", unlike(k.job, got))
 		}
 	}
 	m.page(rt, backlog.Query{Limit: modelJobs + 1})
 	m.page(rt, backlog.Query{Limit: 3, Newest: true, After: idOf(modelJobs / 2)})
-	counted, err := m.store.Census(ctx)
-	m.must(rt, err)
-	if diff := cmp.Diff(census, positive(counted)); diff != "" {
-		rt.Fatalf("Census (-want +got):\n%s", diff)
+	for of, want := range map[*string]map[backlog.State]int{nil: census, &tenant: mine} {
+		counted, err := m.store.Census(ctx, of)
+		m.must(rt, err)
+		if diff := cmp.Diff(want, positive(counted)); diff != "" {
+			rt.Fatalf("Census, of a tenant %v (-want +got):\n%s", of != nil, diff)
+		}
 	}
 	paused, err := m.store.Paused(ctx)
 	m.must(rt, err)

@@ -174,6 +174,26 @@ func (b *Backlog) Read(ctx context.Context, id backlog.ID, part backlog.Part) (b
 	return j, sealed, nil
 }
 
+// Find implements backlog.Store. It reads by an index beside whoever writes: SQLite shows
+// readers a transaction that takes in a job when its log is synced, and not before.
+func (b *Backlog) Find(ctx context.Context, idempotency [32]byte, since time.Time) (backlog.Job, error) {
+	if err := b.settled(ctx, 0); err != nil { // whoever submits again may have gone away before the answer
+		return backlog.Job{}, err
+	}
+	var found *backlog.Job
+	err := b.read(ctx, func(r *sqlfile.Conn) (err error) {
+		found, err = b.underKey(r, readIdempotent, idempotency[:], micros(since))
+		return err
+	})
+	switch {
+	case err != nil:
+		return backlog.Job{}, fmt.Errorf("sqlite: find a job by its key: %w", err)
+	case found == nil:
+		return backlog.Job{}, backlog.ErrNotFound
+	}
+	return *found, nil
+}
+
 // one reads a job with a prepared statement, and checks it.
 func (b *Backlog) one(ctx context.Context, id backlog.ID, rec *record, stmt int, dest ...any) (backlog.Job, error) {
 	if err := b.settled(ctx, id); err != nil {

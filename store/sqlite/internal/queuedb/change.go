@@ -15,7 +15,7 @@ func (b *Backlog) insert(c *sqlfile.Conn, w *write) error {
 	rec.setSpec(&w.job)
 	rec.setStatus(w.job.ID, &w.job.Status)
 	if rec.idempotency != nil {
-		old, err := b.underKey(c, rec.idempotency, w.since)
+		old, err := b.underKey(c, writerIdempotent, rec.idempotency, w.since)
 		if err != nil {
 			return err
 		}
@@ -47,10 +47,11 @@ func (b *Backlog) insert(c *sqlfile.Conn, w *write) error {
 }
 
 // underKey finds the job under an idempotency key that was enqueued last, if that was
-// after since. A job that is set apart has no key any more.
-func (b *Backlog) underKey(c *sqlfile.Conn, key []byte, since int64) (*backlog.Job, error) {
+// after since; nil where there is none. A job that is set apart has no key any more.
+// stmt is the connection's own of the two statements.
+func (b *Backlog) underKey(c *sqlfile.Conn, stmt int, key []byte, since int64) (*backlog.Job, error) {
 	var rec record
-	err := c.Row(writerIdempotent, key, since).Scan(rec.dest()...)
+	err := c.Row(stmt, key, since).Scan(rec.dest()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

@@ -216,6 +216,7 @@ func (b *Backlog) commit() {
 
 // attempt makes the writes of the group that were not taken out, in one transaction. It
 // reports false where one of them was taken out and the others are to be made again.
+// It is one function on purpose: what failed, and how far it came, decides what follows.
 func (b *Backlog) attempt() (finished bool) {
 	for _, w := range b.group {
 		if !w.out {

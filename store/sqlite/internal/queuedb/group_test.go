@@ -131,7 +131,7 @@ func TestRelaxed(t *testing.T) {
 		}
 		apply(t, b, completion(n))
 	}
-	census, err := b.Census(t.Context())
+	census, err := b.Census(t.Context(), nil)
 	if must(t, err); census[backlog.Completed] != 50 {
 		t.Errorf("%v", census)
 	}
@@ -195,7 +195,7 @@ func TestShrinks(t *testing.T) {
 		total, free, _ := b.Pages()
 		t.Errorf("the files have %d bytes after they had %d; %d pages, %d free", now, full, total, free)
 	}
-	census, err := b.Census(t.Context())
+	census, err := b.Census(t.Context(), nil)
 	if must(t, err); len(census) > 0 {
 		t.Errorf("%v are left", census)
 	}

@@ -214,7 +214,7 @@ func (b *Backlog) remove(w *sqlfile.Conn, ids []backlog.ID) (removed int, err er
 		}
 	}
 	if anew {
-		b.totals, err = b.recount(context.Background(), w)
+		b.totals, err = b.recount(context.Background(), w, true)
 	}
 	return removed, err
 }

@@ -131,6 +131,7 @@ const (
 	readWithPayload
 	readWithResult
 	readUnfinished
+	readIdempotent
 	readPaused
 )
 
@@ -196,9 +197,8 @@ func queueLayout() sqlfile.Layout {
 			pauseOperation:  `INSERT OR IGNORE INTO paused (operation) VALUES (?)`,
 			resumeOperation: `DELETE FROM paused WHERE operation = ?`,
 
-			writerJob: `SELECT ` + selected() + ` FROM jobs WHERE id = ?`,
-			writerIdempotent: `SELECT ` + selected() + ` FROM jobs INDEXED BY jobs_idempotency
-				WHERE idempotency = ? AND enqueued > ? ORDER BY enqueued DESC, id DESC LIMIT 1`,
+			writerJob:        `SELECT ` + selected() + ` FROM jobs WHERE id = ?`,
+			writerIdempotent: underKey(),
 			writerDue: `SELECT id FROM jobs INDEXED BY jobs_due
 				WHERE due > 0 AND due <= ? AND id NOT IN (SELECT id FROM damaged) ORDER BY due LIMIT ?`,
 			writerPages: `SELECT page_count, freelist_count FROM pragma_page_count, pragma_freelist_count`,
@@ -210,9 +210,17 @@ func queueLayout() sqlfile.Layout {
 			readWithPayload: withContent("payloads"),
 			readWithResult:  withContent("results"),
 			readUnfinished:  `SELECT 1 FROM jobs INDEXED BY jobs_due WHERE due = 0 AND id = ?`,
+			readIdempotent:  underKey(),
 			readPaused:      `SELECT operation FROM paused ORDER BY operation`,
 		},
 	}
+}
+
+// underKey selects the job under an idempotency key that was enqueued last, if that was
+// later than the second argument.
+func underKey() string {
+	return `SELECT ` + selected() + ` FROM jobs INDEXED BY jobs_idempotency
+		WHERE idempotency = ? AND enqueued > ? ORDER BY enqueued DESC, id DESC LIMIT 1`
 }
 
 // withContent selects a job with one of its contents, in one statement, so that they

@@ -163,7 +163,7 @@ func checkSaid(t *testing.T, dir, workload, said string) {
 			jobs++
 		}
 	}
-	census, err := b.Census(t.Context())
+	census, err := b.Census(t.Context(), nil)
 	must(t, err)
 	counted := 0
 	for _, n := range census {

@@ -163,11 +163,12 @@ func (b *Backlog) repair(c *sqlfile.Conn) (totals, error) {
 			return totals{}, err
 		}
 	}
-	return b.recount(context.Background(), c)
+	return b.recount(context.Background(), c, true)
 }
 
-// recount counts the jobs that can be read, one by one if need be.
-func (b *Backlog) recount(ctx context.Context, c *sqlfile.Conn) (t totals, err error) {
+// recount counts the jobs that can be read, one by one if need be; those that are set
+// apart only where all are asked for.
+func (b *Backlog) recount(ctx context.Context, c *sqlfile.Conn, all bool) (t totals, err error) {
 	count := func(where string, args ...any) error {
 		rows, err := c.QueryContext(context.Background(), `SELECT id, state FROM jobs NOT INDEXED WHERE `+where, args...)
 		if err != nil {
@@ -182,7 +183,7 @@ func (b *Backlog) recount(ctx context.Context, c *sqlfile.Conn) (t totals, err e
 				return err
 			}
 			s, err := backlog.ParseState(state.String)
-			if err != nil {
+			if err != nil || !all && b.apart.has(backlog.ID(id)) {
 				continue // it is found to be damaged by who reads it
 			}
 			part.add(s, id)
@@ -203,9 +204,10 @@ func (b *Backlog) recount(ctx context.Context, c *sqlfile.Conn) (t totals, err e
 	return t, err
 }
 
-// Census implements backlog.Store. While no job is set apart it reads nothing;
-// otherwise it looks at every job, which takes about 1 us each.
-func (b *Backlog) Census(ctx context.Context) (map[backlog.State]int, error) {
+// Census implements backlog.Store. Of all jobs, while none is set apart, it reads
+// nothing; otherwise it looks at each of them, which takes about 1 us, and of those of one
+// tenant among many about 3.
+func (b *Backlog) Census(ctx context.Context, tenant *string) (map[backlog.State]int, error) {
 	if err := b.settled(ctx, 0); err != nil {
 		return nil, err
 	}
@@ -214,12 +216,16 @@ func (b *Backlog) Census(ctx context.Context) (map[backlog.State]int, error) {
 	}
 	now := b.counts()
 	var set int64
-	if !b.apart.empty() {
+	if tenant != nil || !b.apart.empty() {
 		err := b.read(ctx, func(r *sqlfile.Conn) (err error) {
 			if err := r.Run("BEGIN"); err != nil {
 				return err
 			}
-			now, set, err = b.census(ctx, r)
+			if tenant != nil {
+				now, err = b.censusOf(ctx, r, *tenant)
+			} else {
+				now, set, err = b.census(ctx, r)
+			}
 			_ = r.Run("ROLLBACK") // it has read only
 			return err
 		})
@@ -246,25 +252,77 @@ func (b *Backlog) census(ctx context.Context, r *sqlfile.Conn) (now totals, dama
 	if err != nil {
 		return now, 0, err
 	}
-	if now, err = b.recount(ctx, r); err != nil {
+	if now, err = b.recount(ctx, r, false); err != nil {
 		return now, 0, err
 	}
-	set := b.apart.all()
-	for _, d := range set {
-		var state string
-		if r.QueryRowContext(context.Background(), `SELECT state FROM jobs WHERE id = ?`, int64(d.ID)).Scan(&state) != nil {
-			continue
-		}
-		if s, err := backlog.ParseState(state); err == nil {
-			now.jobs[s]--
-		}
-	}
 	if !ok {
-		return now, int64(len(set)), nil
+		return now, int64(len(b.apart.all())), nil
 	}
 	// A row whose ID is damaged is set apart under the wrong one, and its job as missing.
 	for s := range was.jobs {
 		damaged += was.jobs[s] - now.jobs[s]
 	}
 	return now, damaged, nil
+}
+
+// censusOf counts the jobs of a tenant by the index that has them, but for those that
+// are set apart.
+func (b *Backlog) censusOf(ctx context.Context, r *sqlfile.Conn, tenant string) (t totals, err error) {
+	const mine = " AND tenant = ?"
+	s := &scan{span: mostSpan, up: true, index: "jobs_tenant", term: "tenant = ?", args: []any{tenant}}
+	err = b.sweep(ctx, r, s, sweeper{
+		some: func(after, end int64) (int64, bool, error) {
+			where, args := s.between(after, end)
+			if s.index == "" { // it could not be read
+				where, args = where+mine, append(args, tenant)
+			}
+			return end, true, t.count(r, s.by()+" WHERE "+where, args...)
+		},
+		one: func(id int64) error { return t.count(r, "NOT INDEXED WHERE id = ?"+mine, id, tenant) },
+	})
+	if err == nil {
+		b.withoutApart(r, &t, s.by()+" WHERE id = ?"+mine, tenant) // as the same index has them
+	}
+	return t, err
+}
+
+// count adds the jobs of a condition, or none where one of them cannot be read. One with
+// a state that there is not is found to be damaged by who reads it.
+func (t *totals) count(r *sqlfile.Conn, where string, args ...any) error {
+	rows, err := r.QueryContext(context.Background(), `SELECT state, count(*) FROM jobs `+where+` GROUP BY state`, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	sum := *t
+	for rows.Next() {
+		var state sql.NullString
+		var n int64
+		if err := rows.Scan(&state, &n); err != nil {
+			return err
+		}
+		if s, err := backlog.ParseState(state.String); err == nil {
+			sum.jobs[s] += n
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	*t = sum
+	return nil
+}
+
+// withoutApart takes what can be read of the jobs that are set apart off a count. where
+// finds such a job by its ID.
+func (b *Backlog) withoutApart(r *sqlfile.Conn, t *totals, where string, args ...any) {
+	for _, d := range b.apart.all() {
+		var state string
+		err := r.QueryRowContext(context.Background(), `SELECT state FROM jobs `+where, append([]any{int64(d.ID)}, args...)...).Scan(&state)
+		if err != nil {
+			continue
+		}
+		if s, err := backlog.ParseState(state); err == nil {
+			t.jobs[s]--
+		}
+	}
 }
