@@ -20,7 +20,8 @@ type call struct {
 	model  *model
 	start  time.Time
 	// deadline ends the whole call. asked says that the caller set it, so that
-	// missing it is no fault of the target.
+	// missing it is no fault of the target. For a durable call the operation's deadline
+	// bounds each attempt, from its slot on.
 	deadline time.Time
 	asked    bool
 	cancel   context.CancelFunc // ends the call's context; nil before it has one
@@ -97,9 +98,9 @@ func (c *Client) open(req *llm.Request, function invoker) (*call, error) {
 		k.op = c.byDefault
 		return k, c.unknownOperation(req.Operation)
 	}
-	k.asked = req.Timeout > 0
+	k.asked = req.Timeout > 0 && !req.Durable
 	timeout := k.op.Deadline
-	if k.asked {
+	if req.Timeout > 0 {
 		timeout = req.Timeout
 	}
 	k.deadline = k.start.Add(timeout)

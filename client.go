@@ -45,10 +45,12 @@ type Client struct {
 	log       *slog.Logger
 	places    int // how many calls may wait for one target
 
-	dialects   map[string]llm.Dialect // of jobs, by name
-	handlers   sync.Map               // JobFunc by operation
-	jobTimeout time.Duration          // of jobs that ask for none; zero means the operation's deadline
-	jobRetries int                    // as backlog.Config has it
+	dialects      map[string]llm.Dialect // of jobs, by name
+	handlers      sync.Map               // JobFunc by operation
+	jobTimeout    time.Duration          // of jobs that ask for none; zero means the operation's deadline
+	jobRetries    int                    // as backlog.Config has it
+	jobMaxTimeout time.Duration
+	running       atomic.Bool // Run has begun
 
 	scratch sync.Pool    // of *[]byte, for canonical forms that live until they are hashed
 	active  atomic.Int64 // calls between begin and end
@@ -116,8 +118,11 @@ func New(cfg Config) (*Client, error) {
 }
 
 // Run does the client's work beside calls until ctx ends: it runs durable jobs, and
-// reports waiting lines that pass their marks. Calls do not need it.
+// reports waiting lines that pass their marks. Calls do not need it. It runs once.
 func (c *Client) Run(ctx context.Context) error {
+	if c.running.Swap(true) {
+		return llm.Errorf(llm.ForebayInternal, "the client runs already, or has run")
+	}
 	if c.jobs != nil {
 		var wg sync.WaitGroup
 		var err error

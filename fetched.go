@@ -1,6 +1,7 @@
 package forebay
 
 import (
+	"context"
 	"io"
 	"sync"
 	"time"
@@ -23,6 +24,7 @@ type attempt struct {
 	target *target
 	permit breaker.Permit
 	start  time.Time
+	stop   context.CancelFunc // ends the attempt's own time; nil where it has none
 	done   bool
 }
 
@@ -156,6 +158,9 @@ func (f *fetched) endAttempt(err error) {
 	f.mu.Unlock()
 	if a.done {
 		return
+	}
+	if a.stop != nil {
+		defer a.stop()
 	}
 	took := time.Since(a.start)
 	kind := f.verdict(err, took)

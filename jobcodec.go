@@ -78,19 +78,12 @@ func (c *Client) decodeJob(t *jobs.Task) (*llm.Request, map[string]string, error
 	case dialect == nil:
 		return nil, nil, llm.Errorf(llm.ForebayInternal, "the job's dialect %q is not configured any more", h.Dialect)
 	}
-	op := c.operation(t.Operation)
-	if op == nil {
+	if c.operation(t.Operation) == nil {
 		return nil, nil, c.unknownOperation(t.Operation)
-	}
-	// One attempt is an ordinary call and has its deadline, unless the job's own is
-	// nearer: a target that hangs must not take all the time of a job that has hours.
-	left := time.Until(t.Deadline)
-	if left > op.Deadline {
-		left = 0
 	}
 	return &llm.Request{
 		ID: t.ID.String(), Tenant: t.Tenant, User: t.User, Key: t.Key, Operation: t.Operation, Persona: h.Persona,
-		Priority: t.Band, Timeout: left,
+		Priority: t.Band, Timeout: max(time.Until(t.Deadline), time.Millisecond),
 		Endpoint: h.Endpoint, Model: h.Model, Stream: h.Stream, Cache: h.Cache, NoFallback: h.NoFallback, Durable: true,
 		Dialect: dialect, Body: body, TraceParent: h.TraceParent,
 	}, h.Raw, nil

@@ -91,14 +91,14 @@ func (c *Client) SubmitJob(ctx context.Context, req *llm.Request, o JobOptions) 
 		return backlog.Job{}, false, err
 	}
 	timeout := req.Timeout
-	if timeout == 0 {
-		timeout = cmp.Or(c.jobTimeout, op.Deadline)
+	if timeout == 0 { // who asks for nothing is not told of a bound
+		timeout = min(cmp.Or(c.jobTimeout, op.Deadline), c.jobMaxTimeout)
 	}
 	return c.jobs.Submit(ctx, jobs.Submission{
 		Tenant: req.Tenant, User: req.User, Key: req.Key, Operation: req.Operation,
 		Endpoint: string(req.Endpoint), Model: cmp.Or(req.Model, op.Model), CustomID: o.CustomID, Band: req.Priority,
 		Timeout: timeout, Retention: o.Retention, Payload: payload, IdempotencyKey: o.IdempotencyKey, Webhook: o.Webhook,
-		Digest: digestJob(req, o, timeout),
+		Digest: digestJob(req, o),
 	})
 }
 
@@ -114,11 +114,11 @@ func SubmitTask[P any](ctx context.Context, c *Client, task Task[P], o JobOption
 
 // digestJob tells one submission from another: everything that the caller asked for,
 // and nothing that differs when the same is sent again.
-func digestJob(req *llm.Request, o JobOptions, timeout time.Duration) [32]byte {
+func digestJob(req *llm.Request, o JobOptions) [32]byte {
 	h := sha256.New()
 	for _, part := range []string{
 		req.Operation, req.Persona, req.Priority.String(), string(req.Endpoint), req.Model, req.Dialect.Name(),
-		fmt.Sprint(req.Stream, req.Cache, req.NoFallback, timeout, o.Retention, o.Raw), o.CustomID, o.Webhook,
+		fmt.Sprint(req.Stream, req.Cache, req.NoFallback, req.Timeout, o.Retention, o.Raw), o.CustomID, o.Webhook,
 	} {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}
@@ -127,7 +127,8 @@ func digestJob(req *llm.Request, o JobOptions, timeout time.Duration) [32]byte {
 }
 
 // Handle lets fn run the jobs of an operation that ask for a function
-// (llm.Function), through the same limits, breaker, retries and cache as Process.
+// (llm.Function), through the same limits, breaker and retries as Process. Results are
+// not cached: a job that was asked for twice is done twice.
 // It is the specification's startProcessing. Set it before Client.Run; where a job
 // finds no function it waits for a process that has one.
 func (c *Client) Handle(operation string, fn JobFunc) error {
@@ -169,6 +170,7 @@ func (c *Client) openJobs(cfg Config) error {
 		c.dialects[d.Name()] = d
 	}
 	c.jobTimeout, c.jobRetries = j.Queue.Timeout, j.Queue.Retries
+	c.jobMaxTimeout = cmp.Or(j.Queue.MaxTimeout, defaultJobMaxTimeout)
 	var audit func(context.Context, string, string, map[string]string) error
 	if cfg.Auditor != nil {
 		audit = cfg.Auditor.Audit
@@ -218,6 +220,7 @@ func (c *Client) runJob(ctx context.Context, t *jobs.Task) ([]byte, error) {
 			}
 		}
 		function = jobInvoker(fn.(JobFunc), t, &poison)
+		req.Cache.NoRead, req.Cache.NoWrite = true, true // a function may do more than answer
 	}
 	// A prepared text is no result while another attempt may bring the real one.
 	req.NoFallback = req.NoFallback || t.Retries < max(cmp.Or(c.jobRetries, defaultRetries), 0)
@@ -231,11 +234,32 @@ func (c *Client) runJob(ctx context.Context, t *jobs.Task) ([]byte, error) {
 	if poison != nil {
 		panic(poison) // the queue knows what to do: the job is dead, the process lives
 	}
+	return nil, recorded(err)
+}
+
+// recorded is the error of an attempt as the job's record has it, which is not sealed:
+// what a provider says may quote the prompt, so its words are left out.
+//
+// An attempt that called a target and was then refused by a breaker or a line has
+// failed nevertheless. By the refusal's kind it would not count, and the provider would
+// be called until the deadline.
+func recorded(err error) error {
 	var failed *CallError
-	if errors.As(err, &failed) {
-		err = failed.err
+	if !errors.As(err, &failed) {
+		return err
 	}
-	return nil, err
+	e := *failed.err
+	if called := failed.Meta.Attempts > 0; called && (e.Kind == llm.PolicyBreakerOpen || e.Kind == llm.PolicyOverloaded) {
+		e.Kind = llm.ProviderOverloaded
+	}
+	if e.Kind.Domain() == llm.ProviderFault {
+		e.Message = "the provider did not answer the call"
+		if e.Status != 0 {
+			e.Message = fmt.Sprintf("the provider answered with status %d", e.Status)
+		}
+		e.Err = nil
+	}
+	return &e
 }
 
 // jobInvoker is the invoker of a job's function.

@@ -309,3 +309,154 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A refusal that came after a call counts: else a provider that always fails is
+// called until the deadline.
+func TestFailedCallsCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := llmtest.Script(llmtest.Fail(503))
+		c := jobClient(t, storetest.NewBacklog(), keyring(t), func(cfg *forebay.Config) {
+			cfg.Breaker.Consecutive, cfg.Breaker.OpenFor, cfg.Breaker.MaxOpenFor = 1, time.Second, 10*time.Second
+			cfg.Retry = forebay.Retry{} // the repeated attempt meets the breaker that the first has opened
+		}, p)
+		work(t, c)
+		r := request("hi")
+		r.Timeout = time.Hour
+		job, err := c.Submit(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done := wait(t, c, job.ID); done.State != backlog.Dead || done.Retries != 4 && done.Retries != 3 || len(p.Calls()) != 4 {
+			t.Errorf("%+v after %d calls", done, len(p.Calls()))
+		}
+		c.Jobs().Drain(t.Context())
+	})
+}
+
+// An attempt that reached no target is not the last one, whatever was used up: no
+// prepared text stands in.
+func TestNoPreparedTextWhileTheBreakerIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := llmtest.Script(llmtest.Fail(503), llmtest.OK("real"))
+		c := jobClient(t, storetest.NewBacklog(), keyring(t), func(cfg *forebay.Config) {
+			cfg.Breaker.Consecutive, cfg.Breaker.OpenFor = 1, 10*time.Second
+			cfg.Jobs.Queue.Retries = -1
+			cfg.Degrade.Personas = map[string]degrade.Persona{"P": {Name: "P", Templates: map[string]string{"vc-analysis": "we will be back"}}}
+		}, p)
+		work(t, c)
+		if _, err := c.Do(t.Context(), request("opens the breaker")); err == nil {
+			t.Fatal("the breaker is not open")
+		}
+		r := request("hi")
+		r.Operation, r.Persona, r.Timeout = "vc-analysis", "P", time.Hour
+		job, err := c.Submit(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait(t, c, job.ID)
+		if res, _, err := c.JobResult(t.Context(), jobs.As{Tenant: "t"}, job.ID); err != nil || res.Meta.Fallback != "" || llmtest.Text(res.Body) != "real" {
+			t.Errorf("%+v %v", res, err)
+		}
+		c.Jobs().Drain(t.Context())
+	})
+}
+
+// The operation's deadline bounds an attempt from its slot on: waiting for the slot
+// takes nothing of it, and a target that hangs does not take all of the job's time.
+func TestAttemptsTimeBeginsWithItsSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := jobClient(t, storetest.NewBacklog(), keyring(t), func(cfg *forebay.Config) {
+			cfg.Limits.MaxConcurrent = 1
+			cfg.Operations["slow"] = forebay.Operation{Deadline: 10 * time.Second}
+			cfg.Jobs.Queue.Concurrency = 20
+		}, llmtest.Script(llmtest.Echo()))
+		hung := false
+		if err := c.Handle("slow", func(ctx context.Context, _ backlog.Job, payload []byte) ([]byte, error) {
+			if string(payload) == "0" && !hung {
+				hung = true
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			time.Sleep(6 * time.Second)
+			return payload, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		work(t, c)
+		start := time.Now()
+		var ids []backlog.ID
+		for i := range 10 {
+			job, _, err := forebay.SubmitTask(t.Context(), c, forebay.Task[int]{Operation: "slow", Tenant: "t", Payload: i, Timeout: time.Hour}, forebay.JobOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, job.ID)
+		}
+		for i, id := range ids {
+			done, want := wait(t, c, id), 0
+			if i == 0 {
+				want = 1 // it hung once
+			}
+			if done.State != backlog.Completed || done.Retries != want || done.Attempt != 1+want {
+				t.Errorf("job %d: %v after %d attempts, %d retries: %s", i, done.State, done.Attempt, done.Retries, done.Message)
+			}
+		}
+		if took := time.Since(start); took > 75*time.Second {
+			t.Errorf("ten calls of 6 s and one that hung for 10 s took %v in one slot", took)
+		}
+		c.Jobs().Drain(t.Context())
+	})
+}
+
+// What a provider says may quote the prompt: it is in no record that is not sealed.
+func TestProvidersWordsAreNotRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storetest.NewBacklog()
+		c := jobClient(t, store, keyring(t), nil, llmtest.Script(llmtest.Err(&llm.Error{
+			Kind: llm.ProviderRejected, Status: 400, Message: "invalid prompt: PATIENT MEIER",
+		})))
+		work(t, c)
+		job, err := c.Submit(t.Context(), request("PATIENT MEIER"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done := wait(t, c, job.ID); done.State != backlog.Failed || done.Kind != llm.ProviderRejected || !strings.Contains(done.Message, "400") {
+			t.Errorf("%+v", done)
+		}
+		for _, r := range store.Records() {
+			if strings.Contains(fmt.Sprintf("%+v", r), "MEIER") {
+				t.Errorf("%+v", r)
+			}
+		}
+		c.Jobs().Drain(t.Context())
+	})
+}
+
+// A job with a function is done as often as it is asked for.
+func TestFunctionsOfJobsAreNotCached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := jobClient(t, storetest.NewBacklog(), keyring(t), func(cfg *forebay.Config) { cfg.Operations["mail"] = forebay.Operation{} }, llmtest.Script(llmtest.Echo()))
+		var sent atomic.Int32
+		if err := c.Handle("mail", func(context.Context, backlog.Job, []byte) ([]byte, error) {
+			sent.Add(1)
+			return []byte(`"sent"`), nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		work(t, c)
+		for range 3 {
+			job, _, err := forebay.SubmitTask(t.Context(), c, forebay.Task[string]{Operation: "mail", Tenant: "t", Payload: "hello"}, forebay.JobOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wait(t, c, job.ID)
+		}
+		if n := sent.Load(); n != 3 {
+			t.Errorf("three jobs ran their function %d times", n)
+		}
+		if err := c.Run(t.Context()); llm.KindOf(err) != llm.ForebayInternal {
+			t.Errorf("a second Run: %v", err)
+		}
+		c.Jobs().Drain(t.Context())
+	})
+}

@@ -27,6 +27,8 @@ const (
 	defaultCap      = 5 * time.Second
 	maxDeadline     = 24 * time.Hour
 	defaultPlaces   = 500 // MAX_QUEUE_SIZE, as in queue.Config
+
+	defaultJobMaxTimeout = 7 * 24 * time.Hour // as in backlog.Config
 )
 
 // withDefaults is cfg with its zero values filled in.

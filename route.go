@@ -122,6 +122,9 @@ func (k *call) attempt(ctx context.Context, t *target, f *fetched) error {
 		return t.refused()
 	}
 	a.permit = permit
+	if k.req.Durable { // it may have hours: a target that hangs must not take them all
+		ctx, a.stop = context.WithTimeout(ctx, k.op.Deadline)
+	}
 	f.attempts++
 	k.attempted.Store(true)
 	f.target, f.model, f.attempt = t, t.modelFor(k.req), a

@@ -160,8 +160,8 @@ func (k *call) deliverHit(e *cache.Entry, err error) (*Stream, error) {
 // order, or the error.
 func (k *call) degrade(ctx context.Context, cause *llm.Error) (*Stream, error) {
 	k.remember(cause)
-	if k.req.NoFallback || !degradable(cause) {
-		return nil, k.fail(cause)
+	if k.req.NoFallback || !degradable(cause) || k.req.Durable && !k.attempted.Load() {
+		return nil, k.fail(cause) // a job that reached no target is tried again
 	}
 	for _, strategy := range k.op.Fallback {
 		if strategy == degrade.Error {

@@ -175,13 +175,13 @@ func (*badClose) Close() error { panic("close") }
 // A leader whose own deadline ends the call leaves the others to try again,
 // together.
 func TestFlightsLeaderFailsForItself(t *testing.T) {
-	for name, kind := range map[string]llm.Kind{"deadline": llm.CallerDeadline, "cancelled": llm.CallerCancelled} {
+	for name, kind := range map[string]llm.Kind{"deadline": llm.CallerDeadline, "cancelled": llm.CallerCancelled, "no hope": llm.PolicyOverloaded} {
 		for stage, early := range map[string]bool{"start": true, "before the first chunk": false} {
 			t.Run(name+" "+stage, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					pieces, whole := parts(3)
 					u := &upstream{serve: func(ctx context.Context, n int64) (llm.Stream, error) {
-						fault := func() error { return llm.Errorf(kind, "the leader's") }
+						fault := func() error { return &llm.Error{Kind: kind, Message: "the leader's", Limit: "deadline"} }
 						switch {
 						case n > 1:
 							return paced(ctx, pieces), nil

@@ -157,8 +157,15 @@ func (s *Share) wakeLocked() {
 // runs alone.
 func (s *Share) shallRerun(err error, try int) bool {
 	kind := llm.KindOf(err)
-	if s.leader || s.ctx.Err() != nil || kind.Domain() != llm.CallerFault {
+	if s.leader || s.ctx.Err() != nil || kind.Domain() != llm.CallerFault && !leadersTime(err) {
 		return false
 	}
 	return try < maxReruns || leadersOwn(kind)
+}
+
+// leadersTime says that a line sent the leader away because of the time that it had
+// left, which is not that of those who share its call.
+func leadersTime(err error) bool {
+	e := llm.AsError(err)
+	return e.Kind == llm.PolicyOverloaded && (e.Limit == "deadline" || e.Limit == "queue.max_age")
 }

@@ -210,8 +210,8 @@ func (s *Server) Client() *forebay.Client { return s.client }
 func (s *Server) Run(ctx context.Context) error {
 	work, stop := context.WithCancel(context.Background())
 	defer stop()
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = s.client.Run(work) })
+	var wg, client sync.WaitGroup
+	client.Go(func() { _ = s.client.Run(work) })
 	if s.warmup != nil {
 		wg.Go(func() { s.warmup.run(work, s) })
 	}
@@ -227,11 +227,15 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-failed:
 	case <-ctx.Done():
 	}
-	return errors.Join(err, s.stop())
+	return errors.Join(err, s.stop(func() {
+		stop()
+		client.Wait()
+	}))
 }
 
-// stop drains and closes the doors, the last one first.
-func (s *Server) stop() error {
+// stop drains and closes the doors, the last one first. idle ends the client's own
+// work, which still uses the stores.
+func (s *Server) stop(idle func()) error {
 	s.log.Info("draining", "for_at_most", s.drain.String())
 	start := time.Now()
 	late, cancel := context.WithTimeout(context.Background(), s.drain)
@@ -240,6 +244,7 @@ func (s *Server) stop() error {
 	for _, d := range slices.Backward(s.doors) {
 		err = errors.Join(err, d.close(late))
 	}
+	idle()
 	err = errors.Join(err, s.closeStores())
 	if err != nil {
 		return fmt.Errorf("the drain of %s was too short: %w", s.drain, err)
