@@ -91,7 +91,7 @@ func callersKeys(s *settings.Schema, text string) *settings.Layer {
 
 // strangers warns of variables that look like ours and are not.
 func (e environment) strangers(s *settings.Schema) []string {
-	known := []string{envConfig, envKeys, envUpstreamKey}
+	known := []string{envConfig, envKeys, envUpstreamKey, "FOREBAY_URL", "FOREBAY_KEY"} // the last two are the command line's
 	for _, k := range s.Keys {
 		if strings.HasPrefix(k.Env, "FOREBAY_") {
 			known = append(known, k.Env)

@@ -201,8 +201,9 @@ func ReadPurge(body []byte, now time.Time) (backlog.Query, error) {
 		return query, nil
 	}
 	age, err := Duration(in.Before, time.Second)
-	if err != nil || age <= 0 || age > MaxKept {
-		return query, Bound(Member("before", notATime(in.Before), "Send seconds such as 3600, or a duration such as 24h."), "1ns to 720h")
+	const oldest = 364 * 24 * time.Hour // Duration ends a day later
+	if err != nil || age <= 0 || age > oldest {
+		return query, Bound(Member("before", notATime(in.Before), "Send seconds such as 3600, or a duration such as 24h."), "1ns to 8736h")
 	}
 	// IDs ascend with the time of acceptance, and Newest lists those below After.
 	query.After = new(backlog.IDs).Next(now.Add(-age))

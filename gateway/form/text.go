@@ -21,8 +21,8 @@ const (
 	MaxQuery   = 4 << 10
 	MaxKept    = 30 * 24 * time.Hour // how long an answer or a result may be kept
 	MinKept    = time.Second
-	maxAddress = 2048 // bytes of a webhook's: what browsers and proxies take
-	beyond     = 2 * MaxKept
+	maxAddress = 2048                      // bytes of a webhook's: what browsers and proxies take
+	beyond     = 10 * 365 * 24 * time.Hour // above every bound there is
 )
 
 // Name refuses a value that is no name: 1 to 256 bytes of printable UTF-8.
@@ -70,7 +70,7 @@ func Visible(s string) bool { return ascii(s, '!') }
 // Duration reads a whole number of unit, or a duration with its own unit.
 func Duration(value string, unit time.Duration) (time.Duration, error) {
 	if n, err := strconv.ParseUint(value, 10, 40); err == nil {
-		if n > uint64(MaxKept/unit) {
+		if n > uint64(beyond/unit) {
 			return beyond, nil // above every bound, and no overflow
 		}
 		return time.Duration(n) * unit, nil

@@ -20,10 +20,11 @@ func demoCommand(s Streams) *cobra.Command {
 	var verbose bool
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Show everything at work, without a key, a network or a file",
+		Short: "Show everything at work, without a key or a network",
 		Long: `Start a gateway and a simulated provider on this machine, send a short mixed load that
-shows a miss, a hit, a wait in the queue, a breaker that opens and a fallback, print what
-happened and where to look, and go on serving. Every answer is simulated.`,
+shows a miss, a hit, a wait in the queue, a durable job that outlasts a restart, a breaker that
+opens and a fallback, print what happened and where to look, and go on serving. Every
+answer is simulated. What has to last is in a temporary directory that is removed at the end.`,
 		Example: "  forebay demo\n  forebay demo --exit",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
