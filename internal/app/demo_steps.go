@@ -21,7 +21,7 @@ import (
 
 // demo sends the demonstration's load and keeps what came back.
 type demo struct {
-	gateway  string
+	gateway  *demoGateway
 	upstream *simulated.Provider
 	client   *http.Client
 	rows     []demoRow
@@ -41,10 +41,10 @@ type reply struct {
 	took   time.Duration
 }
 
-// run shows the five effects. The error says which of them did not show.
+// run shows the effects, one after the other. The error says which of them did not show.
 func (d *demo) run(ctx context.Context) error {
 	var failed []error
-	for _, step := range []func(context.Context) error{d.missAndHit, d.wait, d.breakAndFallBack, d.recover} {
+	for _, step := range []func(context.Context) error{d.missAndHit, d.wait, d.outlast, d.breakAndFallBack, d.recover} {
 		if err := step(ctx); err != nil {
 			failed = append(failed, err)
 		}
@@ -195,7 +195,12 @@ func (d *demo) operation(ctx context.Context, n int) (reply, error) {
 
 // send posts body to the gateway and reads the answer.
 func (d *demo) send(ctx context.Context, path, body string, header http.Header) (reply, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.gateway+path, strings.NewReader(body))
+	return d.ask(ctx, http.MethodPost, path, body, header)
+}
+
+// ask sends any request to the gateway and reads the answer.
+func (d *demo) ask(ctx context.Context, method, path, body string, header http.Header) (reply, error) {
+	req, err := http.NewRequestWithContext(ctx, method, d.gateway.server.URL()+path, strings.NewReader(body))
 	if err != nil {
 		return reply{}, err
 	}
@@ -237,6 +242,7 @@ func (d *demo) where(w io.Writer, upstream string) {
   gateway   %[1]s/v1            OpenAI's protocol; no key is needed on this machine
   health    %[1]s/v1/health
   metrics   %[1]s/metrics
+  jobs      %[1]s/v1/jobs           durable while this runs; then their directory is removed
   upstream  %[2]s/simulated/calls   the simulated provider's own log
 
 Try:
@@ -248,7 +254,7 @@ Break it, and mend it:
   curl -X DELETE %[2]s/simulated/faults
 
 Ctrl-C ends it.
-`, d.gateway, upstream, shellQuoted([]string{"status=500,share=0.5"}))
+`, d.gateway.server.URL(), upstream, shellQuoted([]string{"status=500,share=0.5"}))
 	_, _ = w.Write(b.Bytes())
 }
 

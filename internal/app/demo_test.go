@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,6 +20,9 @@ var effects = []*regexp.Regexp{
 	regexp.MustCompile(`(?m)^│ hit .*the same again.*forebay; hit; ttl=\d+`),
 	regexp.MustCompile(`(?m)^│ hit .*the same, streamed.*forebay; hit; ttl=\d+`),
 	regexp.MustCompile(`(?m)^│ wait .*waited [1-9]\d* ms on average`),
+	regexp.MustCompile(`(?m)^│ durable job .*status 202, job_[0-9a-z]{13} is on disk`),
+	regexp.MustCompile(`(?m)^│ restart .*job (queued|processing); attempt \d+`),
+	regexp.MustCompile(`(?m)^│ job's answer .*job completed by attempt ([2-9]|1\d); its result: status 200`),
 	regexp.MustCompile(`(?m)^│ breaker opens .*open from call \d+ on`),
 	regexp.MustCompile(`(?m)^│ fallback .*x-forebay-fallback: template`),
 }
@@ -32,7 +36,22 @@ func wantEffects(t *testing.T, table string) {
 	}
 }
 
+// leavesNothing gives the test's end a look at the directory for temporary files.
+func leavesNothing(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	t.Setenv("TMP", dir) // Windows
+	t.Cleanup(func() {
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("the demonstration leaves %v behind, %v", left, err)
+		}
+	})
+	return dir
+}
+
 func TestDemo(t *testing.T) {
+	leavesNothing(t)
 	var out, talk bytes.Buffer
 	if err := app.Demo(t.Context(), app.DemoOptions{Listen: "127.0.0.1:0", Exit: true, Out: &out, Err: &talk}); err != nil {
 		t.Fatal(err)
@@ -45,6 +64,7 @@ func TestDemo(t *testing.T) {
 
 // TestDemoFallsBack takes the demonstration's address away and lets it serve on.
 func TestDemoFallsBack(t *testing.T) {
+	leavesNothing(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -79,6 +99,7 @@ func TestDemoFallsBack(t *testing.T) {
 }
 
 func TestDemoRefuses(t *testing.T) {
+	leavesNothing(t)
 	for listen, want := range map[string]string{
 		"0.0.0.0:0":       "flag --listen",
 		"nowhere":         "flag --listen",
@@ -98,10 +119,31 @@ func TestDemoRefuses(t *testing.T) {
 
 // TestDemoInterrupted ends the demonstration before its first call.
 func TestDemoInterrupted(t *testing.T) {
+	leavesNothing(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out bytes.Buffer
 	if err := app.Demo(ctx, app.DemoOptions{Listen: "127.0.0.1:0", Out: &out, Err: &out}); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
+// TestDemoInterruptedInTheMiddle ends it while its gateway starts anew.
+func TestDemoInterruptedInTheMiddle(t *testing.T) {
+	dir := leavesNothing(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out, log lines
+	ended := make(chan error, 1)
+	go func() {
+		ended <- app.Demo(ctx, app.DemoOptions{Listen: "127.0.0.1:0", Out: &out, Err: &out, Log: log.logger()})
+	}()
+	eventually(t, "it is between two gateways", func() bool { return strings.Contains(log.String(), "msg=draining") })
+	if stored, err := os.ReadDir(dir); err != nil || len(stored) != 1 {
+		t.Errorf("it stores in %v, %v", stored, err)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("it ends with %v", err)
 	}
 }
