@@ -136,12 +136,12 @@ func firstCome(load []request) int {
 
 // replayBursts sends the bursts and compares with one queue.
 func (b *bench) replayBursts(ctx context.Context, load []request) ([]verdict, error) {
-	all, calls, err := b.run(ctx, load)
+	all, used, err := b.run(ctx, load)
 	if err != nil {
 		return nil, err
 	}
 	s, c, low := tally(all, ""), tally(all, "critical"), tally(all, "low")
-	one, perCall := firstCome(load), float64(calls)/float64(len(load))
+	one, perCall := firstCome(load), float64(used.Calls)/float64(len(load))
 	return []verdict{
 		{
 			What: "bursts of real arrivals, answered in time", Seen: fmt.Sprintf("%d of %d (one queue, first come: %d)", s.InTime, s.Sent, one),

@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -81,8 +82,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("overload", flag.ContinueOnError)
 	var b bench
 	binary := flags.String("binary", "", "the forebay to measure (built from the module above where empty)")
-	flags.DurationVar(&b.length, "length", 10*time.Second, "the measured part of each load, after 3 s of warm-up")
+	flags.DurationVar(&b.length, "length", 10*time.Second, "the measured part of each load, after 12 s of warm-up")
 	flags.Uint64Var(&b.seed, "seed", 1, "fixes arrivals and service times")
+	loads := flags.String("loads", "0.5,0.8,1,1.5,2,5,10,20", "points of the curve, times the capacity")
 	trace := flags.String("trace", "../../shared/data/traces/AzureLLMInferenceTrace_conv.csv.gz", "trace for the bursts; - leaves them out")
 	picture := flags.String("picture", "", "write the curve to this file (.svg or .png)")
 	parts := flags.String("parts", "curve,critical,low,noisy,bursts", "what to measure")
@@ -100,12 +102,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	fmt.Fprintln(out, machine.This())
 	fmt.Fprintf(out, "%d slots, calls of 50 to 150 ms (%.0f a second), deadline %v, seed %d\n", slots, capacity, deadline, b.seed)
-	return b.report(ctx, options{parts: strings.Split(*parts, ","), trace: *trace, picture: *picture}, out)
+	return b.report(ctx, options{parts: strings.Split(*parts, ","), loads: *loads, trace: *trace, picture: *picture}, out)
 }
 
 type options struct {
-	parts          []string
-	trace, picture string
+	parts                 []string
+	loads, trace, picture string
 }
 
 // report measures the parts in their order and prints what came out.
@@ -120,7 +122,11 @@ func (b *bench) report(ctx context.Context, o options, out io.Writer) error {
 		switch part {
 		case "curve":
 			var points []point
-			if points, err = b.curve(ctx, []float64{0.5, 0.8, 1, 1.5, 2, 5, 10, 20}); err == nil {
+			var at []float64
+			if at, err = numbers(o.loads); err != nil {
+				return err
+			}
+			if points, err = b.curve(ctx, at); err == nil {
 				all = append(all, judgeCurve(points)...)
 				err = errors.Join(printCurve(out, points), draw(o.picture, points))
 			}
@@ -150,12 +156,25 @@ func (b *bench) report(ctx context.Context, o options, out io.Writer) error {
 	return printVerdicts(out, all)
 }
 
+func numbers(text string) ([]float64, error) {
+	var all []float64
+	for part := range strings.SplitSeq(text, ",") {
+		x, err := strconv.ParseFloat(part, 64)
+		if err != nil || x <= 0 || x > 100 {
+			return nil, fmt.Errorf("-loads: %q is no number between 0 and 100", part)
+		}
+		all = append(all, x)
+	}
+	return all, nil
+}
+
 func printCurve(out io.Writer, points []point) error {
-	rows := [][]string{{"offered", "goodput/s", "in time", "late", "refused", "other", "p50", "p99", "no p99", "door p99"}}
+	rows := [][]string{{"offered", "goodput/s", "in time", "late", "refused", "other", "p50", "p99", "no p99", "door p99", "calls", "429", "cut off"}}
 	for _, p := range points {
 		rows = append(rows, []string{
 			fmt.Sprintf("%g x", p.Offered), fmt.Sprintf("%.1f", p.Goodput), fmt.Sprint(p.InTime), fmt.Sprint(p.Late), fmt.Sprint(p.Refused),
 			fmt.Sprint(p.Other), ms(p.InTime50).String(), ms(p.InTime99).String(), ms(p.RefusedP99).String(), ms(p.DoorP99).String(),
+			fmt.Sprint(p.Calls), fmt.Sprint(p.Refused429), fmt.Sprint(p.CutOff),
 		})
 	}
 	return table.Grid(out, "goodput against offered load", rows)
@@ -176,10 +195,10 @@ func printVerdicts(out io.Writer, all []verdict) error {
 
 // run starts a fresh gateway and a fresh upstream, sends the load, and says what
 // became of it and how often the upstream was called.
-func (b *bench) run(ctx context.Context, load []request) ([]outcome, int64, error) {
+func (b *bench) run(ctx context.Context, load []request) ([]outcome, use, error) {
 	up, err := startUpstream(slots)
 	if err != nil {
-		return nil, 0, err
+		return nil, use{}, err
 	}
 	defer up.close()
 	var keys strings.Builder
@@ -192,10 +211,10 @@ func (b *bench) run(ctx context.Context, load []request) ([]outcome, int64, erro
 			fmt.Sprintf("limits: {max_concurrent: %d}\n", slots),
 	}.Start(ctx)
 	if err != nil {
-		return nil, 0, err
+		return nil, use{}, err
 	}
 	defer server.Stop()
-	before := up.calls.Load()
+	before := up.use()
 	all := fire(ctx, "http://"+server.Addr, load)
-	return all, up.calls.Load() - before, ctx.Err()
+	return all, up.use().since(before), ctx.Err()
 }

@@ -59,6 +59,23 @@ func TestTally(t *testing.T) {
 	}
 }
 
+func TestGoodput(t *testing.T) {
+	at := func(at, took, deadline time.Duration, status int) outcome {
+		return outcome{request: request{at: at, deadline: deadline}, took: took, status: status}
+	}
+	all := []outcome{
+		at(9*time.Second, 2*time.Second, 3*time.Second, 200),  // began before, came within
+		at(15*time.Second, time.Second, 2*time.Second, 200),   // within
+		at(15*time.Second, 3*time.Second, 2*time.Second, 200), // late
+		at(15*time.Second, time.Second, 2*time.Second, 503),   // refused
+		at(19*time.Second, 2*time.Second, 3*time.Second, 200), // came behind the end
+		at(1*time.Second, 2*time.Second, 3*time.Second, 200),  // came before the beginning
+	}
+	if got := goodput(all, 10*time.Second, 10*time.Second); got != 0.2 {
+		t.Errorf("%g a second", got)
+	}
+}
+
 // The stretch is the densest, and its busiest window asks for what it is said to.
 func TestBursts(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))

@@ -15,7 +15,9 @@ const (
 	meanService = 100 * time.Millisecond
 	capacity    = float64(slots) / 0.1 // calls a second
 	deadline    = 2 * time.Second
-	warmup      = 3 * time.Second
+	// As long as it takes the line to see that an overload lasts (queue.interval is ten
+	// seconds at this deadline).
+	warmup = 12 * time.Second
 )
 
 // source is one stream of calls.
@@ -51,20 +53,33 @@ type point struct {
 	Offered float64 // times the capacity
 	Goodput float64 // calls a second that were answered in time
 	sum
+	use
 }
 
 // curve measures goodput at each load.
 func (b *bench) curve(ctx context.Context, loads []float64) ([]point, error) {
 	var points []point
 	for _, x := range loads {
-		all, _, err := b.run(ctx, poisson(b.rng(), warmup+b.length, source{rate: x * capacity, tenant: 1, band: "normal", deadline: deadline}))
+		all, used, err := b.run(ctx, poisson(b.rng(), warmup+b.length, source{rate: x * capacity, tenant: 1, band: "normal", deadline: deadline}))
 		if err != nil {
 			return nil, err
 		}
 		s := tally(all, "")
-		points = append(points, point{Offered: x, Goodput: float64(s.InTime) / b.length.Seconds(), sum: s})
+		points = append(points, point{Offered: x, Goodput: goodput(all, warmup, b.length), sum: s, use: used})
 	}
 	return points, nil
+}
+
+// goodput is how many answers a second came in time within a part of the run. It goes by
+// when they came: whose wait reaches across an end of the part is counted once.
+func goodput(all []outcome, from, length time.Duration) float64 {
+	n := 0
+	for _, o := range all {
+		if end := o.at + o.took; o.inTime() && end >= from && end < from+length {
+			n++
+		}
+	}
+	return float64(n) / length.Seconds()
 }
 
 // verdict is one line of what has to hold.

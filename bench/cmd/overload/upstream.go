@@ -17,9 +17,9 @@ type upstream struct {
 	slots int64
 	busy  atomic.Int64
 
-	calls, refused atomic.Int64
-	server         *http.Server
-	addr           string
+	calls, refused, cutOff atomic.Int64
+	server                 *http.Server
+	addr                   string
 }
 
 // modelOf names a model whose calls take so long.
@@ -34,6 +34,16 @@ func startUpstream(slots int64) (*upstream, error) {
 	u.server = &http.Server{Handler: u, ReadHeaderTimeout: time.Second}
 	go func() { _ = u.server.Serve(ln) }() // ends with Close
 	return u, nil
+}
+
+// use is what became of calls: all, those above the slots, and those whose caller left
+// before the answer.
+type use struct{ Calls, Refused429, CutOff int64 }
+
+func (u *upstream) use() use { return use{u.calls.Load(), u.refused.Load(), u.cutOff.Load()} }
+
+func (a use) since(b use) use {
+	return use{a.Calls - b.Calls, a.Refused429 - b.Refused429, a.CutOff - b.CutOff}
 }
 
 func (u *upstream) close() { _ = u.server.Close() }
@@ -65,6 +75,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	select {
 	case <-timer.C:
 	case <-r.Context().Done():
+		u.cutOff.Add(1)
 		return
 	}
 	fmt.Fprintf(w, `{"id":"c","object":"chat.completion","created":1,"model":%q,"choices":[{"index":0,"message":{"role":"assistant","content":"done"},`+
