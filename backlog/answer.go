@@ -42,9 +42,12 @@ func (d *Desk) Applied(now time.Time, c *Change) bool {
 	t, k := d.at(now), c.kind()
 	it := d.awaited(c, k)
 	d.tally(c, k, it)
+	if k == flightRequeue {
+		d.undeliver(c.ID, c.Attempt) // nobody is told any more that it had ended
+	}
 	switch {
 	case k == 0:
-		d.answered(now, c.ID, c.To.Hook)
+		d.answered(now, c.ID, &c.To)
 		return true
 	case c.To.State.Final():
 		if ended := d.items[c.ID]; ended != nil && micros(c.To.Deadline) == ended.wallDeadline {
@@ -54,7 +57,7 @@ func (d *Desk) Applied(now time.Time, c *Change) bool {
 				d.remove(ended)
 			}
 		}
-		d.answered(now, c.ID, c.To.Hook)
+		d.answered(now, c.ID, &c.To)
 		return it != nil
 	case it == nil && k == flightRequeue:
 		return d.revive(t, c)
@@ -153,7 +156,7 @@ func (d *Desk) Missed(now time.Time, c *Change, current *Job) bool {
 		return d.Applied(now, c)
 	}
 	if k == 0 {
-		d.missedHook(now, c.ID, current)
+		d.missedHook(now, c, current)
 		return false
 	}
 	d.miss(now, c, k, current)

@@ -26,8 +26,8 @@ type Config struct {
 	// another attempt may change. -1 means none. Zero means 3 (MAX_RETRIES).
 	Retries int
 	// Deaths is how many leases of a job may be lost, because its worker died or
-	// stalled, and the job is queued again. The next loss makes it dead. -1 means none.
-	// Zero means 3.
+	// stalled, with the job queued again after each. The loss after these makes it dead:
+	// with 3 the fourth lost lease does. -1 means none: the first one does. Zero means 3.
 	Deaths int
 	// BackoffBase and BackoffCap bound the pause before another attempt: it is drawn
 	// between 0 and the base, which doubles with each retry until it is the cap.
@@ -78,38 +78,38 @@ func (c Config) Validate() error {
 	var faults []error
 	check := func(ok bool, key string, value any, fix string) {
 		if !ok {
-			faults = append(faults, fmt.Errorf("jobs.%s: %v is not possible; %s", key, value, fix))
+			faults = append(faults, fmt.Errorf("%s: %v is not possible; %s", key, value, fix))
 		}
 	}
 	d := c.withDefaults()
-	check(c.Worker != "", "worker", `""`, "name this process, by host and number for example")
-	check(c.Max >= 0, "max", c.Max, "use a number of jobs from 1")
-	check(c.MaxBytes >= -1, "max_bytes", c.MaxBytes, "use a number of bytes, or -1 for no bound")
-	check(c.Concurrency >= 0, "concurrency", c.Concurrency, "use a number of jobs from 1")
-	check(c.Retries >= -1, "retries", c.Retries, "use a number of attempts, or -1 for none")
-	check(c.Deaths >= -1, "deaths", c.Deaths, "use a number of lost leases, or -1 for none")
-	check(c.HookAttempts >= 0, "webhook_attempts", c.HookAttempts, "use a number of attempts from 1")
+	check(c.Worker != "", "jobs.worker", `""`, "name this process, by host and number for example")
+	check(c.Max >= 0, "jobs.max", c.Max, "use a number of jobs from 1")
+	check(c.MaxBytes >= -1, "jobs.max_bytes", c.MaxBytes, "use a number of bytes, or -1 for no bound")
+	check(c.Concurrency >= 0, "jobs.concurrency", c.Concurrency, "use a number of jobs from 1")
+	check(c.Retries >= -1, "jobs.retries", c.Retries, "use a number of attempts, or -1 for none")
+	check(c.Deaths >= -1, "jobs.lost_leases", c.Deaths, "use a number of lost leases, or -1 for none")
+	check(c.HookAttempts >= 0, "jobs.webhook_attempts", c.HookAttempts, "use a number of attempts from 1")
 	for _, t := range []struct {
 		key   string
 		value time.Duration
 	}{
-		{"backoff_base", c.BackoffBase},
-		{"backoff_cap", c.BackoffCap},
-		{"lease", c.Lease},
-		{"timeout", c.Timeout},
-		{"max_timeout", c.MaxTimeout},
-		{"retention", c.Retention},
-		{"max_retention", c.MaxRetention},
-		{"dead_retention", c.DeadRetention},
+		{"jobs.backoff", c.BackoffBase},
+		{"jobs.max_backoff", c.BackoffCap},
+		{"jobs.lease", c.Lease},
+		{"jobs.timeout", c.Timeout},
+		{"jobs.max_timeout", c.MaxTimeout},
+		{"jobs.retention", c.Retention},
+		{"jobs.max_retention", c.MaxRetention},
+		{"jobs.dead_retention", c.DeadRetention},
 	} {
 		check(t.value >= 0, t.key, t.value, "use a duration above 0, such as 60s")
 	}
-	check(c.Lease <= 0 || c.Lease >= leastLease, "lease", c.Lease, fmt.Sprintf("use at least %s", leastLease))
-	check(d.BackoffBase <= d.BackoffCap, "backoff_base", d.BackoffBase, fmt.Sprintf("use at most jobs.backoff_cap (%s)", d.BackoffCap))
-	check(d.Timeout <= d.MaxTimeout, "timeout", d.Timeout, fmt.Sprintf("use at most jobs.max_timeout (%s)", d.MaxTimeout))
-	check(d.Retention <= d.MaxRetention, "retention", d.Retention, fmt.Sprintf("use at most jobs.max_retention (%s)", d.MaxRetention))
+	check(c.Lease <= 0 || c.Lease >= leastLease, "jobs.lease", c.Lease, fmt.Sprintf("use at least %s", leastLease))
+	check(d.BackoffBase <= d.BackoffCap, "jobs.backoff", d.BackoffBase, fmt.Sprintf("use at most jobs.max_backoff (%s)", d.BackoffCap))
+	check(d.Timeout <= d.MaxTimeout, "jobs.timeout", d.Timeout, fmt.Sprintf("use at most jobs.max_timeout (%s)", d.MaxTimeout))
+	check(d.Retention <= d.MaxRetention, "jobs.retention", d.Retention, fmt.Sprintf("use at most jobs.max_retention (%s)", d.MaxRetention))
 	for i, p := range llm.Priorities {
-		check(c.Offsets[i] >= 0, "offsets."+p.String(), c.Offsets[i], "use a duration from 0")
+		check(c.Offsets[i] >= 0, "queue.offsets."+p.String(), c.Offsets[i], "use a duration from 0")
 	}
 	return errors.Join(faults...)
 }

@@ -145,6 +145,28 @@ func TestFencing(t *testing.T) {
 	}
 }
 
+// TestDeaths: a job outlives as many lost leases as are allowed, and the next one is its end.
+func TestDeaths(t *testing.T) {
+	for _, c := range []struct{ deaths, survived int }{{-1, 0}, {1, 1}, {0, 3}} {
+		r := newRig(t, backlog.Config{Deaths: c.deaths, Exclusive: true, Timeout: time.Hour})
+		r.must(1, backlog.Spec{})
+		for i := 0; r.jobs[1].State == backlog.Queued; i++ {
+			r.mono += time.Minute // behind any pause
+			r.claim()
+			r.mono += 15 * time.Second
+			for _, lost := range r.Due(r.now()) {
+				r.made(lost)
+			}
+			if dead := r.jobs[1].State == backlog.Dead; dead != (i == c.survived) {
+				t.Fatalf("deaths %d: dead is %t after %d lost leases", c.deaths, dead, i+1)
+			}
+		}
+		if j := r.jobs[1]; j.Deaths != c.survived+1 || !strings.Contains(j.Message, fmt.Sprintf("(jobs.lost_leases = %d)", c.survived)) {
+			t.Errorf("%+v", j)
+		}
+	}
+}
+
 // TestRenewals: a process that runs keeps its leases, whatever the wall clock does.
 func TestRenewals(t *testing.T) {
 	r := newRig(t, backlog.Config{Timeout: time.Hour, RelaxedClaims: true})
@@ -427,6 +449,76 @@ func TestHooks(t *testing.T) {
 	}
 }
 
+// TestHooksOfARequeuedJob: what was to be told of an end is void with the requeueing, whoever works on it,
+// and the job's next end is told of, however late somebody reports on the former one.
+func TestHooksOfARequeuedJob(t *testing.T) {
+	begin := func(t *testing.T) *rig {
+		r := newRig(t, backlog.Config{Timeout: time.Hour})
+		r.must(1, backlog.Spec{Webhook: true})
+		r.finish(r.claim(), fails(llm.ProviderRejected))
+		return r
+	}
+	requeue := func(r *rig) {
+		c, e := r.Requeue(r.now(), r.jobs[1])
+		if e != nil {
+			r.t.Fatal(e)
+		}
+		r.made(c)
+	}
+	due := func(r *rig, want ...backlog.ID) {
+		r.t.Helper()
+		r.mono += time.Minute
+		if ids := r.Hooks(r.now()); !slices.Equal(ids, want) {
+			r.t.Errorf("%v are due, want %v", ids, want)
+		}
+	}
+	t.Run("scheduled", func(t *testing.T) {
+		r := begin(t)
+		requeue(r)
+		due(r)
+		r.finish(r.claim(), backlog.Outcome{})
+		due(r, 1)
+	})
+	// Somebody has begun with the first end; the second one is scheduled before that is over.
+	for name, late := range map[string]func(r *rig, first, queued *backlog.Job, c *backlog.Change){
+		"gone":                func(r *rig, _, _ *backlog.Job, _ *backlog.Change) { r.HookGone(1) },
+		"not final":           func(r *rig, _, queued *backlog.Job, _ *backlog.Change) { r.HookDone(r.now(), queued, false, true) },
+		"applied late":        func(r *rig, _, _ *backlog.Job, c *backlog.Change) { r.Applied(r.now(), c) },
+		"missed, then first":  func(r *rig, first, _ *backlog.Job, c *backlog.Change) { r.Missed(r.now(), c, first) },
+		"missed, then queued": func(r *rig, _, queued *backlog.Job, c *backlog.Change) { r.Missed(r.now(), c, queued) },
+		"missed, then second": func(r *rig, _, _ *backlog.Job, c *backlog.Change) { r.Missed(r.now(), c, r.jobs[1]) },
+	} {
+		for _, cancelled := range []bool{true, false} {
+			for _, delivered := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s/%t/%t", name, cancelled, delivered), func(t *testing.T) {
+					r := begin(t)
+					due(r, 1)
+					first := *r.jobs[1]
+					c := r.HookDone(r.now(), &first, delivered, true)
+					requeue(r)
+					queued := *r.jobs[1]
+					if cancelled { // at the attempt of the requeueing
+						c, _ := r.Cancel(r.now(), r.jobs[1])
+						r.made(c)
+					} else {
+						r.finish(r.claim(), backlog.Outcome{})
+					}
+					late(r, &first, &queued, &c)
+					due(r, 1)
+				})
+			}
+		}
+	}
+	t.Run("noted after the requeueing", func(t *testing.T) {
+		r := begin(t)
+		due(r, 1)
+		c := r.HookDone(r.now(), r.jobs[1], false, true)
+		requeue(r)
+		r.Applied(r.now(), &c)
+		due(r)
+	})
+}
+
 // TestRestart: a new desk takes in what the store has, and the clock was moved meanwhile.
 func TestRestart(t *testing.T) {
 	for _, exclusive := range []bool{true, false} {
@@ -506,7 +598,7 @@ func TestValidate(t *testing.T) {
 		keys = append(keys, strings.TrimPrefix(key, "jobs."))
 	}
 	slices.Sort(keys)
-	want := strings.Fields("backoff_base concurrency deaths lease max max_bytes offsets.low retention retries timeout webhook_attempts worker")
+	want := strings.Fields("backoff concurrency lease lost_leases max max_bytes queue.offsets.low retention retries timeout webhook_attempts worker")
 	if !slices.Equal(keys, want) {
 		t.Errorf("faults of %q, want %q", keys, want)
 	}

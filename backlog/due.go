@@ -95,7 +95,7 @@ func (d *Desk) lose(now time.Time, it *item) Change {
 		d.end(now, it, &c, Timeout)
 	case c.To.Deaths >= d.cfg.Deaths:
 		c.To.Deaths++
-		c.To.Message = brief(fmt.Sprintf("%d leases were lost (jobs.deaths = %d), the last time: %s", c.To.Deaths, d.cfg.Deaths, c.To.Message))
+		c.To.Message = brief(fmt.Sprintf("%d leases were lost (jobs.lost_leases = %d), the last time: %s", c.To.Deaths, d.cfg.Deaths, c.To.Message))
 		d.end(now, it, &c, Dead)
 	default: // one death may be anybody's fault; a job that was there twice lets others go first
 		var pause time.Duration

@@ -4,9 +4,10 @@ import "time"
 
 // delivery is a webhook that is to be called.
 type delivery struct {
-	id  ID
-	due int64
-	pos int32 // index in Desk.hooks; -1 while somebody works on it
+	id      ID
+	due     int64
+	attempt int32 // of the end that it tells of: a job that was requeued has another one
+	pos     int32 // index in Desk.hooks; -1 while somebody works on it
 }
 
 // hookPauses are those of the Standard Webhooks specification, after the first attempt
@@ -17,30 +18,39 @@ var hookPauses = [...]time.Duration{
 
 // schedule notes when the webhook of a final job is due, unless that is known.
 func (d *Desk) schedule(now time.Time, j *Job) {
-	if h := d.deliveries[j.ID]; h == nil || h.pos >= 0 {
-		d.answered(now, j.ID, j.Hook)
+	if h := d.deliveries[j.ID]; h == nil || h.pos >= 0 || int(h.attempt) < j.Attempt {
+		d.answered(now, j.ID, &j.Status)
 	}
 }
 
-// answered brings the delivery of a job's webhook up to date.
-func (d *Desk) answered(now time.Time, id ID, hook Hook) {
-	h := d.deliveries[id]
-	if hook.Due.IsZero() {
-		if h != nil {
-			d.hooks.remove(h)
-			delete(d.deliveries, id)
-		}
+// answered brings the delivery of a webhook up to date with what the store says of its job, which is final.
+// What is known of a later requeueing or end of the job counts for more.
+func (d *Desk) answered(now time.Time, id ID, s *Status) {
+	if it := d.items[id]; s.Hook.Due.IsZero() || it != nil && int(it.attempt) > s.Attempt {
+		d.undeliver(id, s.Attempt)
 		return
 	}
-	if h == nil {
+	h := d.deliveries[id]
+	switch {
+	case h != nil && int(h.attempt) > s.Attempt:
+		return
+	case h == nil:
 		h = &delivery{id: id, pos: -1}
 		d.deliveries[id] = h
 	}
 	d.hooks.remove(h)
 	// A clock that was set back lets nobody wait longer than the longest pause.
-	pause := min(hook.Due.Sub(now.Round(0)), hookPauses[len(hookPauses)-1]*11/10)
-	h.due = d.last + int64(max(pause, 0))
+	pause := min(s.Hook.Due.Sub(now.Round(0)), hookPauses[len(hookPauses)-1]*11/10)
+	h.due, h.attempt = d.last+int64(max(pause, 0)), int32(s.Attempt)
 	d.hooks.push(h)
+}
+
+// undeliver forgets the webhook of a job's end at this attempt or before.
+func (d *Desk) undeliver(id ID, attempt int) {
+	if h := d.deliveries[id]; h != nil && int(h.attempt) <= attempt {
+		d.hooks.remove(h)
+		delete(d.deliveries, id)
+	}
 }
 
 // Hooks says of which final jobs the webhook is to be called now, up to 1,000: each once until
@@ -58,7 +68,7 @@ func (d *Desk) Hooks(now time.Time) []ID {
 // HookDone says the change that notes an attempt at the webhook of j, which the caller has
 // just read and which is final: delivered, or to be tried again if it may be. It is tried
 // while the result is kept, and Config.HookAttempts times at most. A job that is not final was
-// requeued meanwhile: the answer is the zero Change, and nothing is to be applied.
+// requeued meanwhile: the answer is the zero Change, whose ID is 0, and nothing is to be applied.
 func (d *Desk) HookDone(now time.Time, j *Job, delivered, again bool) Change {
 	d.at(now)
 	if !j.State.Final() {
@@ -80,15 +90,24 @@ func (d *Desk) HookDone(now time.Time, j *Job, delivered, again bool) Change {
 	return c
 }
 
-// HookGone says that the job of a webhook that Hooks gave out is not there any more.
-func (d *Desk) HookGone(id ID) { d.answered(d.base, id, Hook{}) }
+// HookGone says that there is nothing to tell of a job that Hooks gave out: it is not there any more,
+// was requeued, or its webhook is not due. An end that came meanwhile is told of nevertheless.
+func (d *Desk) HookGone(id ID) {
+	if h := d.deliveries[id]; h != nil && h.pos < 0 {
+		delete(d.deliveries, id)
+	}
+}
 
-// missedHook goes by what the store says of the job.
-func (d *Desk) missedHook(now time.Time, id ID, current *Job) {
-	switch {
-	case current == nil, !current.State.Final():
-		d.answered(now, id, Hook{})
-	default:
-		d.answered(now, id, current.Hook)
+// missedHook goes by what the store says of the job, whose end at an attempt had a webhook. That may be
+// older than what is known of a later end.
+func (d *Desk) missedHook(now time.Time, c *Change, current *Job) {
+	final := current != nil && current.State.Final()
+	if final && current.Attempt == c.Attempt {
+		d.answered(now, c.ID, &current.Status)
+		return
+	}
+	d.undeliver(c.ID, c.Attempt)
+	if final {
+		d.schedule(now, current)
 	}
 }

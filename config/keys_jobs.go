@@ -47,7 +47,7 @@ func jobKeys() []*settings.Key {
 		},
 		{
 			Path: "jobs.lost_leases", Kind: settings.Int, Low: 1, High: 100, Initial: "3",
-			Doc: "How often the process may die, or stall, with a job in progress until that is a dead letter.",
+			Doc: "How often the process may die, or stall, with a job in progress. The next time makes it a dead letter.",
 		},
 		{
 			Path: "jobs.retention", Kind: settings.Duration, Low: 1000 * ms, High: 365 * day, Initial: "24h",

@@ -12,11 +12,15 @@ import (
 // Drain stops claims and admissions. Jobs that run may end by themselves until ctx does;
 // then their handlers are cancelled and their leases handed back, so that another
 // process, or this one after its next start, goes on with them at once. It returns nil
-// when no lease is held any more; else ForebayUnavailable: those leases run out.
+// when no lease is held any more; else ForebayUnavailable: those leases run out. Events
+// and Wait end with Run; where that was never called, they end here.
 func (q *Queue) Drain(ctx context.Context) error {
 	q.mu.Lock()
 	q.draining = true
 	q.desk.Drain()
+	if !q.started {
+		q.hub.close()
+	}
 	q.mu.Unlock()
 	if q.runsEnded(ctx) {
 		return nil

@@ -102,6 +102,54 @@ func TestRunEnds(t *testing.T) {
 	})
 }
 
+// The readers of a queue that never ran end with its drain, and later ones do not wait.
+func TestDrainWithoutRun(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := idleRig(t)
+		j := r.submit("one")
+		l, wg := r.follow(j.ID, 0)
+		wg.Go(func() {
+			if got, err := r.q.Wait(context.Background(), acme, j.ID); err != nil || got.State != backlog.Queued {
+				t.Errorf("%s, %v", got.State, err)
+			}
+		})
+		synctest.Wait()
+		for range 2 {
+			if err := r.q.Drain(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		wg.Wait()
+		if got := l.String(); got != "queued" {
+			t.Error(got)
+		}
+		if got := r.read(t.Context(), j.ID, 0, 0); got.String() != "queued" || !got.ended {
+			t.Error(got)
+		}
+		if n := jobs.Topics(r.q); n != 0 {
+			t.Errorf("%d topics are left", n)
+		}
+	})
+}
+
+// The readers of a queue that runs see the end of what was running when it was drained.
+func TestDrainLetsReadersSeeTheEnd(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t)
+		r.does(takes(5 * time.Second))
+		j := r.submit("one")
+		synctest.Wait()
+		l, wg := r.follow(j.ID, 0)
+		if err := r.q.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+		if got := l.String(); got != "processing completed" {
+			t.Error(got)
+		}
+	})
+}
+
 // A result that a handler brings in spite of being told to stop is kept.
 func TestDrainKeepsResults(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -331,6 +331,134 @@ func TestEmitAfterTheEnd(t *testing.T) {
 	})
 }
 
+// A handler that goes on after its job was cancelled and requeued is not heard in the
+// stream of the attempt that follows, whether it was heard before or not.
+func TestEmitAfterRequeue(t *testing.T) {
+	for _, early := range []string{"", "early"} {
+		bubble(t, func(t *testing.T) {
+			r := newRig(t)
+			r.does(oneByOne(func(ctx context.Context, k *jobs.Task) ([]byte, error) {
+				if early != "" {
+					k.Emit([]byte(early))
+				}
+				for range 30 {
+					time.Sleep(100 * time.Millisecond) // slow to stop
+					if ctx.Err() != nil {
+						k.Emit([]byte("stale"))
+					}
+				}
+				return nil, ctx.Err()
+			}, speaks("a", "b", "c")))
+			j := r.submit("one")
+			time.Sleep(50 * time.Millisecond)
+			if _, err := r.q.Cancel(t.Context(), acme, j.ID); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.q.Requeue(t.Context(), acme, j.ID); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			l, wg := r.follow(j.ID, 0)
+			wg.Wait()
+			if got := l.String(); got != "processing a b c completed" {
+				t.Errorf("early %q: %s", early, got)
+			}
+		})
+	}
+}
+
+// ended is a context that has ended.
+func ended(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+// A handler that is told to stop because the queue does may bring its result, and what
+// it emits until then belongs to it.
+func TestEmitDuringADrain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t)
+		r.does(func(ctx context.Context, k *jobs.Task) ([]byte, error) {
+			k.Emit([]byte("a"))
+			<-ctx.Done()
+			k.Emit([]byte("b"))
+			return nil, nil
+		})
+		j := r.submit("one")
+		synctest.Wait()
+		l, wg := r.follow(j.ID, 0)
+		if err := r.q.Drain(ended(t)); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+		if got := l.String(); got != "processing a b completed" {
+			t.Error(got)
+		}
+	})
+}
+
+// Whoever tells of a state may be overtaken by whoever tells of the next one.
+func TestEventsToldLate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t)
+		r.does(oneByOne(fails(llm.ForebayUnavailable), speaks("a", "b", "c")))
+		j := r.submit("one")
+		l, wg := r.follow(j.ID, 0)
+		time.Sleep(3500 * time.Millisecond) // the second attempt is running
+		queued := r.is(j.ID, backlog.Processing)
+		queued.State, queued.Attempt = backlog.Queued, 1
+		jobs.Publish(r.q, &queued)
+		cancelled := queued // before it was requeued, for example
+		cancelled.State = backlog.Cancelled
+		cancelled.Attempt = 0
+		jobs.Publish(r.q, &cancelled)
+		wg.Wait()
+		if got := l.String(); !strings.HasSuffix(got, " processing a b c completed") {
+			t.Error(got)
+		}
+	})
+}
+
+// The same where nobody but the stream itself was there when the attempt began.
+func TestEventsToldLateToTheStream(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t)
+		r.does(oneByOne(fails(llm.ForebayUnavailable), speaks("a", "b", "c", "d", "e", "f")))
+		j := r.submit("one")
+		for r.job(j.ID).Attempt < 2 {
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		queued := r.is(j.ID, backlog.Processing)
+		queued.State, queued.Attempt = backlog.Queued, 1
+		jobs.Publish(r.q, &queued)
+		l, wg := r.follow(j.ID, 0)
+		wg.Wait()
+		if got := l.String(); got != "processing a b c d e f completed" {
+			t.Error(got)
+		}
+	})
+}
+
+// A claim that the store has lost with its failure does not keep the end from readers.
+func TestEventsOfALostClaim(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := idleRig(t)
+		j := r.submit("one")
+		l, wg := r.follow(j.ID, 0)
+		claimed, cancelled := j, j
+		claimed.State, claimed.Attempt = backlog.Processing, 1
+		jobs.Publish(r.q, &claimed)
+		cancelled.State = backlog.Cancelled
+		jobs.Publish(r.q, &cancelled)
+		wg.Wait()
+		if got := l.String(); got != "queued processing cancelled" {
+			t.Error(got)
+		}
+	})
+}
+
 // Wait and Events see what other processes of a shared store do.
 func TestEventsOfOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {

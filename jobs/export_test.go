@@ -1,6 +1,10 @@
 package jobs
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/forebay-ai/forebay/backlog"
+)
 
 // Dump shows what a queue is doing, for tests that fail.
 func Dump(q *Queue) string {
@@ -16,3 +20,6 @@ func Topics(q *Queue) int {
 	defer q.hub.mu.Unlock()
 	return len(q.hub.topics)
 }
+
+// Publish tells readers of a state, at any time.
+func Publish(q *Queue, j *backlog.Job) { q.hub.publish(j) }

@@ -187,6 +187,51 @@ func TestClaimTooLate(t *testing.T) {
 	})
 }
 
+// stuckOn is a store that is stuck for an hour on changes of one job.
+type stuckOn struct {
+	*storetest.MemoryBacklog
+	id atomic.Uint64
+}
+
+func (s *stuckOn) Apply(ctx context.Context, c *backlog.Change) error {
+	if uint64(c.ID) == s.id.Load() {
+		select {
+		case <-time.After(time.Hour):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return s.MemoryBacklog.Apply(ctx, c)
+}
+
+// A change that takes long holds up no other: others keep their leases meanwhile.
+func TestSlowChange(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := &stuckOn{MemoryBacklog: storetest.NewBacklog()}
+		r := rigOver(t, store.MemoryBacklog, newKeys(t, storetest.NewMemory()), func(c *jobs.Config) {
+			c.Store, c.Desk.Lease = store, 3*time.Second
+		})
+		r.run()
+		r.does(takes(20 * time.Second))
+		long := func(s *jobs.Submission) { s.Timeout = time.Hour }
+		stuck := r.submit("stuck", long)
+		time.Sleep(500 * time.Millisecond)
+		j := r.submit("one", long)
+		time.Sleep(100 * time.Millisecond)
+		store.id.Store(uint64(stuck.ID))
+		for range 5 {
+			time.Sleep(1500 * time.Millisecond)
+			if left := time.Until(r.job(j.ID).LeaseUntil); left <= 0 {
+				t.Errorf("the lease has run out: %s are left", left)
+			}
+		}
+		if end := r.ends(j.ID, backlog.Completed); end.Deaths != 0 || end.Attempt != 1 {
+			t.Errorf("%+v", end.Status)
+		}
+		store.id.Store(0)
+	})
+}
+
 // A job that a process without workers took in is found by another one.
 func TestSubmittedElsewhere(t *testing.T) {
 	bubble(t, func(t *testing.T) {

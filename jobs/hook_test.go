@@ -1,8 +1,12 @@
 package jobs_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,4 +180,142 @@ func TestWebhookErased(t *testing.T) {
 			t.Errorf("%+v, %d messages", h, len(r.messages()))
 		}
 	})
+}
+
+// types lists what messages are about, in the order in which they were sent.
+func (r *rig) types() string {
+	var types []string
+	for _, m := range r.messages() {
+		var body struct{ Type string }
+		if err := json.Unmarshal(m.Body, &body); err != nil {
+			r.t.Error(err)
+		}
+		types = append(types, strings.TrimPrefix(body.Type, "job."))
+	}
+	return strings.Join(types, " ")
+}
+
+// A job that is requeued before its receiver was reached is told of when it has ended
+// again, and not before.
+func TestWebhookRequeuedBeforeItWasDelivered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t)
+		r.does(oneByOne(fails(llm.ProviderRejected), takes(6*time.Second)))
+		var n atomic.Int32
+		r.receives(func(jobs.Message) (bool, error) {
+			if n.Add(1) == 1 {
+				return true, errors.New("503")
+			}
+			time.Sleep(5 * time.Second)
+			return false, nil
+		})
+		j := r.submit("one", hooked)
+		time.Sleep(time.Second)
+		r.is(j.ID, backlog.Failed)
+		if _, err := r.q.Requeue(t.Context(), acme, j.ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		r.is(j.ID, backlog.Completed)
+		if got := r.types(); got != "failed completed" {
+			t.Errorf("told of: %s", got)
+		}
+		if h := r.job(j.ID).Hook; !h.Delivered || h.Attempts != 1 {
+			t.Errorf("%+v", h)
+		}
+	})
+}
+
+// A requeued job ends again while its former end is still being told of.
+func TestWebhookRequeuedWhileItIsDelivered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t)
+		r.does(oneByOne(fails(llm.ProviderRejected), takes(time.Second)))
+		var n atomic.Int32
+		r.receives(func(jobs.Message) (bool, error) {
+			if n.Add(1) == 1 {
+				time.Sleep(10 * time.Second)
+			}
+			return true, errors.New("503")
+		})
+		j := r.submit("one", hooked)
+		synctest.Wait()
+		r.is(j.ID, backlog.Failed)
+		if _, err := r.q.Requeue(t.Context(), acme, j.ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(4 * time.Second)
+		if got := r.types(); got != "failed completed" {
+			t.Errorf("told of: %s", got)
+		}
+		r.receives(nil)
+		time.Sleep(time.Minute)
+		if got := r.types(); got != "failed completed completed" {
+			t.Errorf("told of: %s", got)
+		}
+		if h := r.job(j.ID).Hook; !h.Delivered || h.Attempts != 2 {
+			t.Errorf("%+v", h)
+		}
+	})
+}
+
+// receivers are those of several tenants; those of acme do not answer.
+type receivers struct {
+	mu            sync.Mutex
+	calls         map[string]int
+	busy, busiest int // calls of acme at once
+}
+
+func (*receivers) Check(string) error { return nil }
+
+func (v *receivers) Deliver(ctx context.Context, m jobs.Message) (bool, error) {
+	v.mu.Lock()
+	v.calls[m.Tenant]++
+	if m.Tenant != "acme" {
+		v.mu.Unlock()
+		return false, nil
+	}
+	v.busy++
+	v.busiest = max(v.busiest, v.busy)
+	v.mu.Unlock()
+	<-ctx.Done()
+	v.mu.Lock()
+	v.busy--
+	v.mu.Unlock()
+	return true, ctx.Err()
+}
+
+func (v *receivers) called(tenant string) int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.calls[tenant]
+}
+
+// Receivers of one tenant that do not answer hold up nobody else's webhooks, be it one
+// of them or more than there are couriers, and each is tried in the end.
+func TestWebhookDeadReceivers(t *testing.T) {
+	for _, dead := range []int{1, 4, 30} {
+		bubble(t, func(t *testing.T) {
+			v := &receivers{calls: make(map[string]int)}
+			r := newRig(t, func(c *jobs.Config) { c.Hooks = v })
+			for range dead {
+				r.submit("one", hooked)
+			}
+			time.Sleep(time.Second)
+			for i := range 5 {
+				r.submit("two", hooked, func(s *jobs.Submission) { s.Tenant = "other" })
+				synctest.Wait()
+				if got := v.called("other"); got != i+1 {
+					t.Errorf("%d dead receivers: %d of %d others were called at once", dead, got, i+1)
+				}
+			}
+			time.Sleep(10 * time.Minute)
+			if got := v.called("acme"); got < dead || v.busiest > 4 {
+				t.Errorf("%d of %d were called, %d at once", got, dead, v.busiest)
+			}
+			if got := len(strings.Fields(r.happened())); got < 3*dead {
+				t.Errorf("%d happenings", got)
+			}
+		})
+	}
 }

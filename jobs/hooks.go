@@ -13,15 +13,18 @@ import (
 )
 
 const (
-	// maxCouriers bounds the deliveries at once.
-	maxCouriers = 8
+	// maxCouriers bounds the deliveries at once, and couriersEach those for one tenant,
+	// so that receivers of one that do not answer hold up no others.
+	maxCouriers  = 8
+	couriersEach = maxCouriers / 2
 	// deliverFor bounds one attempt, whatever the Deliverer allows itself.
 	deliverFor = 30 * time.Second
 )
 
-// startCouriersLocked starts goroutines for the webhooks that wait, until ctx ends.
+// startCouriersLocked starts goroutines for the webhooks that wait, until ctx ends. Those
+// that run may be busy for long with others.
 func (q *Queue) startCouriersLocked(ctx context.Context) {
-	for q.working && q.couriers < min(maxCouriers, len(q.hooks)) {
+	for n := min(len(q.hooks), maxCouriers-q.couriers); q.working && n > 0; n-- {
 		q.couriers++
 		q.goLocked(func() { q.courier(ctx) })
 	}
@@ -51,37 +54,87 @@ func (q *Queue) nextHook(ctx context.Context) (id backlog.ID, ok bool) {
 	return id, true
 }
 
-// deliver makes one attempt to deliver a webhook and notes how it went. An attempt that
-// the end of the queue breaks off is not counted: it is made again.
+// deliver makes one attempt to deliver a webhook and notes how it went, unless there is
+// nothing to tell any more.
 func (q *Queue) deliver(ctx context.Context, id backlog.ID) {
 	ctx, cancel := context.WithTimeout(ctx, deliverFor)
 	defer cancel()
 	job, sealed, err := q.cfg.Store.Read(ctx, id, backlog.Payload)
-	again := false
+	gone := errors.Is(err, backlog.ErrNotFound) || errors.Is(err, backlog.ErrDamaged)
 	switch {
-	case err == nil:
-		again, err = q.post(ctx, &job, sealed)
-	case errors.Is(err, backlog.ErrNotFound), errors.Is(err, backlog.ErrDamaged):
-		job.ID = id // nothing is left to tell of
-	default:
+	case gone:
+		q.cfg.Logger.Warn("jobs: a webhook is given up: its job cannot be read any more", slog.String("job", id.String()), slog.Any("error", err))
+	case err != nil:
 		q.putBack(id, q.failsIf(err))
 		return
+	default: // else it was requeued meanwhile, or another process has called
+		gone = !job.State.Final() || job.Hook.Due.IsZero()
 	}
+	if gone {
+		q.mu.Lock()
+		q.desk.HookGone(id)
+		q.mu.Unlock()
+		return
+	}
+	if q.beginCall(&job) {
+		defer q.endCall(job.Tenant)
+		q.call(ctx, &job, sealed)
+	}
+}
+
+// call calls the receiver of a job's webhook. An attempt that the end of the queue breaks
+// off is not counted: it is made again.
+func (q *Queue) call(ctx context.Context, job *backlog.Job, sealed []byte) {
+	again, err := q.post(ctx, job, sealed)
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return
 	}
 	now := time.Now()
 	q.mu.Lock()
-	c := q.desk.HookDone(now, &job, err == nil, again)
+	c := q.desk.HookDone(now, job, err == nil, again)
 	q.mu.Unlock()
 	if err == nil {
-		q.observe(HookDelivered, &job, 0)
+		q.observe(HookDelivered, job, 0)
 	} else {
-		q.observe(HookFailed, &job, 0)
-		q.cfg.Logger.Warn("jobs: a webhook was not delivered", slog.String("job", id.String()),
+		q.observe(HookFailed, job, 0)
+		q.cfg.Logger.Warn("jobs: a webhook was not delivered", slog.String("job", job.ID.String()),
 			slog.Int("attempt", job.Hook.Attempts+1), slog.Bool("again", again), slog.Any("error", err))
 	}
 	_, _ = q.commit(&c) // what is not noted is delivered again; receivers drop doubles by the ID
+}
+
+// beginCall notes that a receiver of the job's tenant is going to be called. It returns
+// false if that has to wait until another call of the tenant is over: endCall goes on
+// with it then.
+func (q *Queue) beginCall(job *backlog.Job) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.calling[job.Tenant] >= couriersEach {
+		q.parked[job.Tenant] = append(q.parked[job.Tenant], job.ID)
+		return false
+	}
+	q.calling[job.Tenant]++
+	return true
+}
+
+// endCall ends what beginCall began. The courier that calls it looks for the next webhook
+// after that, so that none has to be started.
+func (q *Queue) endCall(tenant string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.calling[tenant]--; q.calling[tenant] == 0 {
+		delete(q.calling, tenant)
+	}
+	switch wait := q.parked[tenant]; {
+	case len(wait) == 0:
+		return
+	case len(wait) == 1:
+		q.hooks = append(q.hooks, wait[0])
+		delete(q.parked, tenant)
+	default:
+		q.hooks = append(q.hooks, wait[0])
+		q.parked[tenant] = wait[1:]
+	}
 }
 
 // putBack has a webhook delivered later whose job could not be read now.

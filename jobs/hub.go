@@ -50,7 +50,10 @@ func (h *hub) publish(j *backlog.Job) {
 	h.mu.Lock()
 	t := h.topics[j.ID]
 	if t != nil && j.State.Final() {
-		delete(h.topics, j.ID)
+		if t.state(j) {
+			delete(h.topics, j.ID) // at once, so that nobody joins what has ended
+		}
+		t = nil
 	}
 	h.mu.Unlock()
 	if t != nil {
@@ -100,6 +103,7 @@ type topic struct {
 	states  int
 	final   *backlog.Job
 	noted   backlog.Status // what a reader was told that is no entry
+	told    int            // the newest state by its order; the chunks are those behind it
 	changed chan struct{}  // closed at the next entry; nil while nobody waits
 }
 
@@ -108,16 +112,31 @@ func newTopic(bound int, now time.Time) *topic {
 	return &topic{bound: bound, base: base, last: base, over: make(chan struct{})}
 }
 
-// state adds a state. A new attempt makes void what former ones streamed.
-func (t *topic) state(j *backlog.Job) {
+// order is where a status is in the life of its job: whoever publishes a state may come
+// later than whoever publishes the next one. Of one attempt, or one requeueing, which is
+// counted like an attempt, Processing comes before Queued, and both come before the end.
+// The end has the place of the next attempt's Processing: a job has only one of them
+// between two requeueings, and where both are seen the store has lost a claim.
+func order(s *backlog.Status) int {
+	switch {
+	case s.State == backlog.Processing:
+		return 3 * s.Attempt
+	case s.State == backlog.Queued:
+		return 3*s.Attempt + 1
+	case s.State.Final():
+		return 3*s.Attempt + 3
+	}
+	return 0 // of a topic nothing is known
+}
+
+// state adds a state, unless the topic has a later one. It returns whether it did.
+func (t *topic) state(j *backlog.Job) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.final != nil {
-		return
+	if at := order(&j.Status); t.final != nil || at < t.told || at < order(&t.noted) {
+		return false
 	}
-	if j.State == backlog.Processing || j.State == backlog.Queued {
-		t.voidLocked()
-	}
+	t.advanceLocked(&j.Status)
 	job := *j
 	t.addLocked(entry{job: &job})
 	if t.states++; t.states > keptStates {
@@ -126,6 +145,24 @@ func (t *topic) state(j *backlog.Job) {
 	if j.State.Final() {
 		t.final = &job
 		close(t.over)
+	}
+	return true
+}
+
+// advance has the topic know of a state that was published before the topic was there.
+func (t *topic) advance(s *backlog.Status) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.advanceLocked(s)
+}
+
+// advanceLocked goes on to a state. A new attempt makes void what former ones streamed.
+func (t *topic) advanceLocked(s *backlog.Status) {
+	if at := order(s); at > t.told && t.final == nil {
+		t.told = at
+		if !s.State.Final() {
+			t.voidLocked()
+		}
 	}
 }
 

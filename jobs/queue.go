@@ -55,6 +55,8 @@ type Queue struct {
 	appliers   int
 	hooks      []backlog.ID
 	couriers   int
+	calling    map[string]int          // deliveries of webhooks that are being made, by tenant
+	parked     map[string][]backlog.ID // webhooks that wait for one of those to end
 	doubts     []doubt
 	goroutines sync.WaitGroup // Add only under mu while working
 }
@@ -81,6 +83,7 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 		switching: make(chan struct{}, 1), wake: make(chan struct{}, 1), broken: make(chan struct{}, 1),
 		doubted: make(chan struct{}, 1), quit: make(chan struct{}),
 		recovered: make(chan struct{}), runs: make(map[lease]*run),
+		calling: make(map[string]int), parked: make(map[string][]backlog.ID),
 	}
 	close(q.recovered)
 	if err := q.load(ctx); err != nil {

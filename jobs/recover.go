@@ -76,6 +76,7 @@ func (q *Queue) restore(ctx context.Context, forgotten *bool) error {
 		q.mu.Lock()
 		q.desk.Restore()
 		q.urgent, q.todo, q.hooks, q.doubts = nil, nil, nil, nil
+		clear(q.parked)
 		q.mu.Unlock()
 	}
 	if err := q.load(ctx); err != nil {

@@ -91,7 +91,7 @@ func (q *Queue) turn(ctx context.Context, now time.Time) (time.Time, bool) {
 			continue
 		}
 		if r := q.runs[lease{c.ID, c.Attempt}]; r != nil && c.From == backlog.Processing {
-			r.cancel(causeOf(&c)) // at once: from now on the result does not count
+			r.fence(causeOf(&c)) // at once: from now on the result does not count
 		}
 		q.todo = append(q.todo, c)
 	}
@@ -114,9 +114,10 @@ func (q *Queue) turn(ctx context.Context, now time.Time) (time.Time, bool) {
 	return at, ok
 }
 
-// startAppliersLocked starts goroutines for the changes that wait.
+// startAppliersLocked starts goroutines for the changes that wait. Those that run may be
+// busy for long with others.
 func (q *Queue) startAppliersLocked() {
-	for q.working && q.appliers < min(maxAppliers, len(q.urgent)+len(q.todo)) {
+	for n := min(len(q.urgent)+len(q.todo), maxAppliers-q.appliers); q.working && n > 0; n-- {
 		q.appliers++
 		q.goLocked(q.apply)
 	}

@@ -39,12 +39,21 @@ type run struct {
 	claim  backlog.Change
 	cancel context.CancelCauseFunc
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards what follows; taken after Queue.mu
 	topic *topic     // where the chunks go; nil before the first
 	over  bool       // no chunk counts any more
 }
 
 func (r *run) lease() lease { return lease{r.claim.ID, r.claim.To.Attempt} }
+
+// fence ends an attempt that has lost its lease: it is not told of any more, so that what
+// the handler emits until it stops is not taken for another attempt's.
+func (r *run) fence(cause error) {
+	r.mu.Lock()
+	r.over = true
+	r.mu.Unlock()
+	r.cancel(cause)
+}
 
 // dispatchLocked claims what there is room for and starts it.
 func (q *Queue) dispatchLocked(now time.Time) {
@@ -139,9 +148,9 @@ func (q *Queue) fenceLocked(c *backlog.Change, made bool) {
 		return
 	}
 	if made {
-		r.cancel(causeOf(c))
+		r.fence(causeOf(c))
 	} else {
-		r.cancel(ErrLeaseLost)
+		r.fence(ErrLeaseLost)
 	}
 }
 
@@ -235,6 +244,7 @@ func (q *Queue) emit(r *run, chunk []byte) {
 	}
 	if r.topic == nil {
 		r.topic = q.hub.join(r.claim.ID)
+		r.topic.advance(&r.claim.To)
 	}
 	r.topic.chunk(chunk)
 }
