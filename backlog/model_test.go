@@ -24,9 +24,12 @@ type model struct {
 	open   map[backlog.ID]*backlog.Job  // admitted, and neither accepted nor rejected
 	flying []backlog.Change
 	leases map[backlog.ID]int // attempts that a worker runs
-	paused map[string]bool
-	next   backlog.ID
-	said   int // changes, for the check that the model is not idle
+	// orphans are jobs that are processing in the store since before a restart: nobody
+	// runs them, so they take no room.
+	orphans map[backlog.ID]bool
+	paused  map[string]bool
+	next    backlog.ID
+	said    int // changes, for the check that the model is not idle
 }
 
 func (m *model) now() time.Time { return at(simEpoch.Add(m.mono+m.skew), m.mono) }
@@ -38,7 +41,7 @@ func newModel(t *rapid.T) *model {
 			Exclusive: true, Timeout: 5 * time.Minute,
 		},
 		jobs: make(map[backlog.ID]*backlog.Job), ends: make(map[backlog.ID]time.Duration), free: make(map[backlog.ID]time.Duration),
-		fresh: make(map[backlog.ID]bool), open: make(map[backlog.ID]*backlog.Job), leases: make(map[backlog.ID]int), paused: make(map[string]bool),
+		fresh: make(map[backlog.ID]bool), open: make(map[backlog.ID]*backlog.Job), leases: make(map[backlog.ID]int), paused: make(map[string]bool), orphans: make(map[backlog.ID]bool),
 	}
 }
 
@@ -139,24 +142,43 @@ func (m *model) store(t *rapid.T) {
 // eligible says that a job may be claimed.
 func (m *model) eligible(id backlog.ID) bool {
 	j := m.jobs[id]
-	return j.State == backlog.Queued && !m.flies(id, 0) && !m.paused[j.Operation] && m.free[id] <= m.mono && m.ends[id] > m.mono
+	return j.State == backlog.Queued && !m.moving(id) && !m.paused[j.Operation] && m.free[id] <= m.mono && m.ends[id] > m.mono
+}
+
+// moving says that a change is under way that can still be made. Cancellations are left
+// out: of several the desk awaits one, and the store makes none of them once the job is
+// claimed.
+func (m *model) moving(id backlog.ID) bool {
+	j := m.jobs[id]
+	return slices.ContainsFunc(m.flying, func(c backlog.Change) bool {
+		return c.ID == id && c.From == j.State && c.Attempt == j.Attempt && c.To.State != backlog.Cancelled
+	})
 }
 
 func (m *model) busy(band llm.Priority) int {
 	n := 0
 	for id, j := range m.jobs {
-		if j.Band == band && (j.State == backlog.Processing || j.State == backlog.Queued && m.flies(id, backlog.Processing)) {
+		if j.State != backlog.Processing {
+			delete(m.orphans, id)
+		}
+		if j.Band == band && (j.State == backlog.Processing && !m.orphans[id] || j.State == backlog.Queued && m.flies(id, backlog.Processing)) {
 			n++
 		}
 	}
 	return n
 }
 
+// cancelling says that a cancellation is under way, also one that cannot be made any
+// more: the desk waits for its answer.
+func (m *model) cancelling(id backlog.ID) bool {
+	return slices.ContainsFunc(m.flying, func(c backlog.Change) bool { return c.ID == id && c.To.State == backlog.Cancelled })
+}
+
 func (m *model) claim(t *rapid.T) {
 	c, ok := m.desk.Claim(m.now())
 	if !ok {
 		for _, id := range sorted(m.jobs) {
-			if m.eligible(id) && m.busy(m.jobs[id].Band) < m.cfg.Concurrency {
+			if m.eligible(id) && !m.cancelling(id) && m.busy(m.jobs[id].Band) < m.cfg.Concurrency {
 				t.Fatalf("%s is not claimed: %s", id, m.desk.Inspect(id))
 			}
 		}
@@ -167,7 +189,7 @@ func (m *model) claim(t *rapid.T) {
 		t.Fatalf("claimed %s, paused %t, from %s, to end in %s, under way %t, busy %d: %s", c.ID, m.paused[j.Operation], m.free[c.ID]-m.mono, m.ends[c.ID]-m.mono, m.flies(c.ID, 0), m.busy(j.Band), m.tell())
 	}
 	for id, o := range m.jobs {
-		if m.fresh[id] && m.fresh[c.ID] && id < c.ID && o.Band == j.Band && o.Tenant == j.Tenant && m.eligible(id) {
+		if m.fresh[id] && m.fresh[c.ID] && id < c.ID && o.Band == j.Band && o.Tenant == j.Tenant && m.eligible(id) && !m.cancelling(id) {
 			t.Fatalf("claimed %s before %s: %s", c.ID, id, m.desk.Inspect(id))
 		}
 	}
@@ -328,6 +350,7 @@ func (m *model) restart(t *rapid.T) {
 	if rapid.IntRange(0, 9).Draw(t, "rarely") > 0 {
 		t.Skip("not now")
 	}
+	clear(m.orphans)
 	m.flying, m.open, m.leases, m.skew = nil, make(map[backlog.ID]*backlog.Job), make(map[backlog.ID]int), 0
 	m.desk = backlog.NewDesk(m.cfg)
 	for op, paused := range m.paused {
@@ -348,6 +371,7 @@ func (m *model) restart(t *rapid.T) {
 			}
 		}
 		if ok {
+			m.orphans[id] = true
 			m.freeAfter(&c)
 			m.say(c)
 		}

@@ -17,4 +17,7 @@
 // The package knows nothing of models, HTTP or providers: a Handler does the call. It
 // does not schedule slots of targets either: jobs that are claimed wait for those where
 // everybody does.
+//
+// The package is long on purpose: claims, leases, doubts and recovery share one desk
+// under one mutex, and its readers and deliveries hang on the same events.
 package jobs

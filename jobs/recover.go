@@ -47,11 +47,8 @@ func (q *Queue) recover(ctx context.Context) {
 	}
 }
 
-// restore makes one try: when no change is being made any more the store is opened
-// anew, and the Desk forgets all it knew and reads the backlog again. Attempts that run
-// go on; those whose lease is still theirs write their results then. The Desk forgets
-// once (forgotten): it remembers which leases were its own, and no longer than that.
-func (q *Queue) restore(ctx context.Context, forgotten *bool) error {
+// quiet waits until no change is being made.
+func (q *Queue) quiet(ctx context.Context) error {
 	q.mu.Lock()
 	var idle chan struct{}
 	if q.inflight > 0 {
@@ -61,12 +58,24 @@ func (q *Queue) restore(ctx context.Context, forgotten *bool) error {
 		idle = q.idle
 	}
 	q.mu.Unlock()
-	if idle != nil {
-		select {
-		case <-idle:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	if idle == nil {
+		return nil
+	}
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// restore makes one try: when no change is being made any more the store is opened
+// anew, and the Desk forgets all it knew and reads the backlog again. Attempts that run
+// go on; those whose lease is still theirs write their results then. The Desk forgets
+// once (forgotten): it remembers which leases were its own, and no longer than that.
+func (q *Queue) restore(ctx context.Context, forgotten *bool) error {
+	if err := q.quiet(ctx); err != nil {
+		return err
 	}
 	if err := q.cfg.Store.Recover(ctx); err != nil {
 		return err
