@@ -87,6 +87,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	loads := flags.String("loads", "0.5,0.8,1,1.5,2,5,10,20", "points of the curve, times the capacity")
 	trace := flags.String("trace", "../../shared/data/traces/AzureLLMInferenceTrace_conv.csv.gz", "trace for the bursts; - leaves them out")
 	picture := flags.String("picture", "", "write the curve to this file (.svg or .png)")
+	allBands := flags.Bool("all-bands", false, "draw the bursts' bands from all four, not from critical and normal alone")
 	parts := flags.String("parts", "curve,critical,low,noisy,bursts", "what to measure")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -102,12 +103,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	fmt.Fprintln(out, machine.This())
 	fmt.Fprintf(out, "%d slots, calls of 50 to 150 ms (%.0f a second), deadline %v, seed %d\n", slots, capacity, deadline, b.seed)
-	return b.report(ctx, options{parts: strings.Split(*parts, ","), loads: *loads, trace: *trace, picture: *picture}, out)
+	return b.report(ctx, options{parts: strings.Split(*parts, ","), loads: *loads, trace: *trace, picture: *picture, allBands: *allBands}, out)
 }
 
 type options struct {
 	parts                 []string
 	loads, trace, picture string
+	allBands              bool
 }
 
 // report measures the parts in their order and prints what came out.
@@ -143,7 +145,7 @@ func (b *bench) report(ctx context.Context, o options, out io.Writer) error {
 			var arrivals []arrival
 			if arrivals, err = readTrace(o.trace); err == nil {
 				var v []verdict
-				v, err = b.replayBursts(ctx, bursts(arrivals, b.seed))
+				v, err = b.replayBursts(ctx, bursts(arrivals, b.seed, o.allBands))
 				all = append(all, v...)
 			}
 		default:

@@ -89,7 +89,7 @@ func TestBursts(t *testing.T) {
 		at = at.Add(time.Duration(rng.ExpFloat64() * float64(gap)))
 		all = append(all, arrival{at, rng.IntN(400)})
 	}
-	load := bursts(all, 1)
+	load := bursts(all, 1, true)
 	if len(load) != burstCalls {
 		t.Fatal(len(load))
 	}
