@@ -167,6 +167,8 @@ func (b *Backlog) Read(ctx context.Context, id backlog.ID, part backlog.Part) (b
 		return j, nil, nil
 	case !there:
 		return backlog.Job{}, nil, b.setApart(id, "what it carries is missing")
+	case part == backlog.Payload && len(sealed) == 0 && j.Bytes > 0: // the row says so, whatever it held
+		return backlog.Job{}, nil, b.setApart(id, "what it carries is empty")
 	}
 	if sealed == nil {
 		sealed = []byte{}
