@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -123,10 +124,14 @@ func chunk(id int, quoted string) string {
 }
 
 func TestJobsWatch(t *testing.T) {
+	var mu sync.Mutex // guards from: requests come one after the other, on connections of their own
 	var from []string
 	d := open(t, map[string]http.HandlerFunc{"GET /v1/jobs/{id}/events": func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
 		from = append(from, r.Header.Get("Last-Event-Id"))
-		switch len(from) {
+		n := len(from)
+		mu.Unlock()
+		switch n {
 		case 1:
 			stream(w, ": keepalive", state(1, jobJSON(job1, "queued", `"place":3`)), state(2, jobJSON(job1, "processing")),
 				chunk(3, `"data: {\"choices\":[{\"delta\":{\"content\":\"Hel\"}}]}\n\nda"`),
@@ -149,6 +154,8 @@ func TestJobsWatch(t *testing.T) {
 			t.Errorf("no %q in %s", want, talk)
 		}
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if d := cmp.Diff([]string{"", "4", "7", "7"}, from[:4]); d != "" {
 		t.Error(d)
 	}
