@@ -46,7 +46,6 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (j backlog.Job, create
 		old, err := q.insert(ctx, &j, &s)
 		switch {
 		case err == nil:
-			q.observe(Accepted, &j, 0)
 			return asStored(j), true, nil
 		case !errors.Is(err, backlog.ErrExists):
 			q.observe(Refused, &j, 0)
@@ -175,6 +174,7 @@ func (q *Queue) admit(j *backlog.Job, room int) error {
 
 // accept tells the Desk that a job is durable, and starts it if it is its turn.
 func (q *Queue) accept(j *backlog.Job) {
+	q.observe(Accepted, j, 0) // before somebody observes its claim
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -146,7 +146,7 @@ func TestFlips(t *testing.T) {
 	content := stored(t)
 	rounds := 150
 	if long {
-		rounds = 20_000
+		rounds = 4000
 	}
 	seed := uint64(time.Now().UnixNano())
 	r := rand.New(rand.NewPCG(seed, 1))

@@ -273,9 +273,9 @@ func TestFailedSync(t *testing.T) {
 // TestFailedWrite has writes fail: with EIO, and for want of space for a while.
 func TestFailedWrite(t *testing.T) {
 	failures := 0
-	stride := 23
+	stride := 23 // a run takes a third of a second
 	if long {
-		stride = 1
+		stride = 7
 	}
 	for workload := range workloads() {
 		for name, inject := range map[string]string{
