@@ -123,16 +123,14 @@ func (c *Client) Run(ctx context.Context) error {
 	if c.running.Swap(true) {
 		return llm.Errorf(llm.ForebayInternal, "the client runs already, or has run")
 	}
+	var wg sync.WaitGroup
+	var err error
 	if c.jobs != nil {
-		var wg sync.WaitGroup
-		var err error
 		wg.Go(func() { err = c.jobs.Run(ctx) })
-		c.watchPressure(ctx)
-		wg.Wait()
-		return err
 	}
 	c.watchPressure(ctx)
-	return nil
+	wg.Wait()
+	return err
 }
 
 // watchPressure reports lines that pass their marks until ctx ends.

@@ -16,7 +16,6 @@ const jobVersion = 1
 // jobHead is what a stored call says beside its body, on a line of JSON before it.
 type jobHead struct {
 	Version     int                 `json:"v"`
-	ID          string              `json:"id,omitempty"`
 	Dialect     string              `json:"dialect"`
 	Endpoint    llm.Endpoint        `json:"endpoint"`
 	Model       string              `json:"model,omitempty"`
@@ -39,7 +38,7 @@ type resultHead struct {
 // encodeJob is the payload of a job that makes req.
 func encodeJob(req *llm.Request, raw map[string]string) ([]byte, error) {
 	return withHead(jobHead{
-		Version: jobVersion, ID: req.ID, Dialect: req.Dialect.Name(), Endpoint: req.Endpoint, Model: req.Model, Persona: req.Persona,
+		Version: jobVersion, Dialect: req.Dialect.Name(), Endpoint: req.Endpoint, Model: req.Model, Persona: req.Persona,
 		Stream: req.Stream, NoFallback: req.NoFallback, TraceParent: req.TraceParent, Cache: req.Cache, Raw: raw,
 	}, req.Body)
 }

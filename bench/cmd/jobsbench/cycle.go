@@ -51,7 +51,7 @@ type figure struct {
 }
 
 // cycles measures all systems in turns.
-func cycles(ctx context.Context, out io.Writer, o cycleOptions) ([]verdict, error) {
+func cycles(ctx context.Context, out io.Writer, o cycleOptions) ([]table.Verdict, error) {
 	seen := map[string][]figure{}
 	for round := range o.rounds {
 		for _, name := range o.systems {
@@ -84,20 +84,20 @@ func cycles(ctx context.Context, out io.Writer, o cycleOptions) ([]verdict, erro
 
 // judge compares Forebay with the others. The ratio to bare SQLite is the median of
 // the rounds' own ratios: the two ran one after the other.
-func judge(systems []string, seen map[string][]figure, mid map[string]float64) []verdict {
-	var all []verdict
+func judge(systems []string, seen map[string][]figure, mid map[string]float64) []table.Verdict {
+	var all []table.Verdict
 	if slices.Contains(systems, "forebay") && slices.Contains(systems, "sqlite") {
 		var ratios []float64
 		for i := range seen["forebay"] {
 			ratios = append(ratios, seen["forebay"][i].perSecond/seen["sqlite"][i].perSecond)
 		}
 		r := median(ratios)
-		all = append(all, verdict{"Forebay over bare SQLite with the same three writes", fmt.Sprintf("%.2f", r), ">= 0.70", r >= 0.7})
+		all = append(all, table.Verdict{What: "Forebay over bare SQLite with the same three writes", Seen: fmt.Sprintf("%.2f", r), Wanted: ">= 0.70", OK: r >= 0.7})
 	}
 	for _, rival := range []string{"river", "asynq"} {
 		if slices.Contains(systems, "forebay") && slices.Contains(systems, rival) {
 			r := mid["forebay"] / mid[rival]
-			all = append(all, verdict{"Forebay over " + rival, fmt.Sprintf("%.2f", r), "> 1", r > 1})
+			all = append(all, table.Verdict{What: "Forebay over " + rival, Seen: fmt.Sprintf("%.2f", r), Wanted: "> 1", OK: r > 1})
 		}
 	}
 	return all

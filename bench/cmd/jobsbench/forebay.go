@@ -118,7 +118,7 @@ func (f *forebay) fill(ctx context.Context, n int) error {
 
 // flat compares cycles with a thousand and with n queued jobs in front of nobody: they
 // belong to a paused operation's band mates, so that each cycle's own job is next.
-func flat(ctx context.Context, out io.Writer, dir string, n int) ([]verdict, error) {
+func flat(ctx context.Context, out io.Writer, dir string, n int) ([]table.Verdict, error) {
 	rows := [][]string{{"queued", "claims/s", "us a claim"}}
 	var rates []float64
 	for _, queued := range []int{1000, n} {
@@ -131,7 +131,7 @@ func flat(ctx context.Context, out io.Writer, dir string, n int) ([]verdict, err
 	}
 	r := rates[1] / rates[0]
 	err := table.Grid(out, "claim and complete from a backlog", rows)
-	return []verdict{{fmt.Sprintf("claims among %d queued over claims among 1,000", n), fmt.Sprintf("%.2f", r), "0.80 to 1.20", r >= 0.8 && r <= 1.2}}, err
+	return []table.Verdict{{What: fmt.Sprintf("claims among %d queued over claims among 1,000", n), Seen: fmt.Sprintf("%.2f", r), Wanted: "0.80 to 1.20", OK: r >= 0.8 && r <= 1.2}}, err
 }
 
 // claimed is how many claims are timed; fewer than the shortest backlog has.
@@ -221,7 +221,7 @@ func drainSome(ctx context.Context, dir string, cfg backlog.Config) (time.Durati
 }
 
 // restart measures the start of a queue with so many jobs.
-func restart(ctx context.Context, out io.Writer, dir string, n int) ([]verdict, error) {
+func restart(ctx context.Context, out io.Writer, dir string, n int) ([]table.Verdict, error) {
 	bounds := backlog.Config{Max: n + 1000, MaxBytes: -1}
 	f, err := openQueue(ctx, dir, bounds, false)
 	if err != nil {
@@ -236,6 +236,6 @@ func restart(ctx context.Context, out io.Writer, dir string, n int) ([]verdict, 
 	}
 	took := time.Since(start)
 	fmt.Fprintf(out, "\nopened with %d queued jobs in %v\n", n, took.Round(time.Millisecond))
-	return []verdict{{fmt.Sprintf("ready with %d queued", n), took.Round(time.Millisecond).String(), "<= 2 s", took <= 2*time.Second}},
+	return []table.Verdict{{What: fmt.Sprintf("ready with %d queued", n), Seen: took.Round(time.Millisecond).String(), Wanted: "<= 2 s", OK: took <= 2*time.Second}},
 		errors.Join(f.close(), os.RemoveAll(dir))
 }

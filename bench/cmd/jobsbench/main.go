@@ -46,7 +46,7 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Stdout)
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, errMissed):
+	case errors.Is(err, table.ErrMissed):
 		fmt.Fprintln(os.Stderr, "jobsbench:", err)
 		os.Exit(2)
 	default:
@@ -54,8 +54,6 @@ func main() {
 		os.Exit(1)
 	}
 }
-
-var errMissed = errors.New("something that has to hold does not")
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("jobsbench", flag.ContinueOnError)
@@ -77,9 +75,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(out, machine.This())
-	var verdicts []verdict
+	var verdicts []table.Verdict
 	for part := range strings.SplitSeq(*parts, ",") {
-		var more []verdict
+		var more []table.Verdict
 		switch part {
 		case "cycle":
 			more, err = cycles(ctx, out, cycleOptions{home, strings.Split(*systems, ","), *rounds, *length})
@@ -95,26 +93,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		verdicts = append(verdicts, more...)
 	}
-	return printVerdicts(out, verdicts)
-}
-
-// verdict is one line of what has to hold.
-type verdict struct {
-	What, Seen, Wanted string
-	OK                 bool
-}
-
-func printVerdicts(out io.Writer, all []verdict) error {
-	rows := [][]string{{"what", "seen", "wanted", ""}}
-	var err error
-	for _, v := range all {
-		word := "ok"
-		if !v.OK {
-			word, err = "MISSED", errMissed
-		}
-		rows = append(rows, []string{v.What, v.Seen, v.Wanted, word})
-	}
-	return errors.Join(table.Grid(out, "what has to hold", rows), err)
+	return table.Verdicts(out, verdicts)
 }
 
 // median sorts v.

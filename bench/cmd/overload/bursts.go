@@ -13,6 +13,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/forebay-ai/forebay/bench/internal/table"
 )
 
 // arrival is a call of the trace.
@@ -138,14 +140,14 @@ func firstCome(load []request) int {
 }
 
 // replayBursts sends the bursts and compares with one queue.
-func (b *bench) replayBursts(ctx context.Context, load []request) ([]verdict, error) {
+func (b *bench) replayBursts(ctx context.Context, load []request) ([]table.Verdict, error) {
 	all, used, err := b.run(ctx, load)
 	if err != nil {
 		return nil, err
 	}
 	s, c, others := tally(all, ""), tally(all, "critical"), tally(all, "normal")
 	one, perCall := firstCome(load), float64(used.Calls)/float64(len(load))
-	return []verdict{
+	return []table.Verdict{
 		{
 			What: "bursts of real arrivals, answered in time", Seen: fmt.Sprintf("%d of %d (one queue, first come: %d)", s.InTime, s.Sent, one),
 			Wanted: "as many as one queue", OK: s.InTime >= one,

@@ -67,7 +67,7 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Stdout)
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, errMissed):
+	case errors.Is(err, table.ErrMissed):
 		fmt.Fprintln(os.Stderr, "overload:", err)
 		os.Exit(2)
 	default:
@@ -75,8 +75,6 @@ func main() {
 		os.Exit(1)
 	}
 }
-
-var errMissed = errors.New("something that has to hold does not")
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("overload", flag.ContinueOnError)
@@ -114,8 +112,8 @@ type options struct {
 
 // report measures the parts in their order and prints what came out.
 func (b *bench) report(ctx context.Context, o options, out io.Writer) error {
-	var all []verdict
-	one := func(v verdict, err error) error {
+	var all []table.Verdict
+	one := func(v table.Verdict, err error) error {
 		all = append(all, v)
 		return err
 	}
@@ -144,7 +142,7 @@ func (b *bench) report(ctx context.Context, o options, out io.Writer) error {
 			}
 			var arrivals []arrival
 			if arrivals, err = readTrace(o.trace); err == nil {
-				var v []verdict
+				var v []table.Verdict
 				v, err = b.replayBursts(ctx, bursts(arrivals, b.seed, o.allBands))
 				all = append(all, v...)
 			}
@@ -155,7 +153,7 @@ func (b *bench) report(ctx context.Context, o options, out io.Writer) error {
 			return err
 		}
 	}
-	return printVerdicts(out, all)
+	return table.Verdicts(out, all)
 }
 
 func numbers(text string) ([]float64, error) {
@@ -180,19 +178,6 @@ func printCurve(out io.Writer, points []point) error {
 		})
 	}
 	return table.Grid(out, "goodput against offered load", rows)
-}
-
-func printVerdicts(out io.Writer, all []verdict) error {
-	rows := [][]string{{"what", "seen", "wanted", ""}}
-	var err error
-	for _, v := range all {
-		word := "ok"
-		if !v.OK {
-			word, err = "MISSED", errMissed
-		}
-		rows = append(rows, []string{v.What, v.Seen, v.Wanted, word})
-	}
-	return errors.Join(table.Grid(out, "what has to hold", rows), err)
 }
 
 // run starts a fresh gateway and a fresh upstream, sends the load, and says what

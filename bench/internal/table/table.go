@@ -2,6 +2,7 @@
 package table
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -34,4 +35,27 @@ func Grid(w io.Writer, title string, rows [][]string) error {
 		}
 	}
 	return tw.Flush()
+}
+
+// Verdict is one line of what has to hold.
+type Verdict struct {
+	What, Seen, Wanted string
+	OK                 bool
+}
+
+// ErrMissed says that something that has to hold does not.
+var ErrMissed = errors.New("something that has to hold does not")
+
+// Verdicts prints what has to hold. Its error is ErrMissed where something does not.
+func Verdicts(w io.Writer, all []Verdict) error {
+	rows := [][]string{{"what", "seen", "wanted", ""}}
+	var err error
+	for _, v := range all {
+		word := "ok"
+		if !v.OK {
+			word, err = "MISSED", ErrMissed
+		}
+		rows = append(rows, []string{v.What, v.Seen, v.Wanted, word})
+	}
+	return errors.Join(Grid(w, "what has to hold", rows), err)
 }
