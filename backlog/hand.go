@@ -32,6 +32,9 @@ func (d *Desk) SetBand(now time.Time, j *Job, band llm.Priority) (Change, *llm.E
 	if j.State != Queued || it != nil && !it.where.queued() {
 		return Change{}, conflict("only a queued job can change its priority: it is "+stateOf(it, j).String(), "Cancel it and submit it again.")
 	}
+	if it != nil && it.where == reserved { // whoever submits it does not know its name yet
+		return Change{}, conflict("the job is being stored", "Send the request again.")
+	}
 	if it != nil && it.flight&flightBand != 0 { // both would be made, in an order that nobody knows
 		return Change{}, conflict("the job's priority is being changed", "Send the request again.")
 	}

@@ -90,6 +90,9 @@ func (d *Desk) refresh(now time.Time, it *item, j *Job) {
 			it.deadline = f.deadline
 		}
 	}
+	if it.attempt != int32(j.Attempt) { // what was known of the lease before says nothing of this one
+		it.flags &^= spent | unstarted
+	}
 	it.attempt, it.retries, it.deaths = int32(j.Attempt), int16(min(j.Retries, 1<<15-1)), int16(min(j.Deaths, 1<<15-1))
 	if it.more != nil || !j.Started.IsZero() || j.Kind != "" {
 		m := it.extra()
