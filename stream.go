@@ -184,7 +184,7 @@ func degradable(e *llm.Error) bool {
 	switch e.Kind {
 	case llm.PolicyBreakerOpen:
 		return true
-	case llm.ProviderRejected, llm.ProviderFiltered:
+	case llm.ProviderRejected, llm.ProviderFiltered, llm.ProviderContextExceeded:
 		return false
 	}
 	return e.Kind.Domain() == llm.ProviderFault

@@ -62,6 +62,7 @@ var advice = map[llm.Kind]retryAdvice{
 	llm.PolicyBudgetExceeded: later,
 	llm.PolicyBlocked:        never,
 	llm.PolicyBreakerOpen:    later,
+	llm.PolicyResidency:      never,
 
 	llm.ProviderRateLimited:      later,
 	llm.ProviderOverloaded:       later,
@@ -74,6 +75,7 @@ var advice = map[llm.Kind]retryAdvice{
 	llm.ProviderQuotaExceeded:    never,
 	llm.ProviderRejected:         never,
 	llm.ProviderFiltered:         never,
+	llm.ProviderContextExceeded:  never,
 
 	llm.ForebayInternal:    never,
 	llm.ForebayUnavailable: later,

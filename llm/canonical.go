@@ -34,3 +34,15 @@ type TurnSplitter interface {
 	// may call tools or must follow a schema; several answers are asked for.
 	LastTurn(req *Request) (text string, rest []byte, ok bool)
 }
+
+// OutputBounder is implemented by dialects that can tell, and lower, how long an answer
+// may become.
+type OutputBounder interface {
+	// MaxOutput is the largest number of tokens that the answer may have, as the body
+	// says it. Zero means that the body says nothing.
+	MaxOutput(req *Request) int
+	// Simplify returns a copy of the body that asks model, and asks for at most
+	// maxOutput tokens: less where the body says less already. Zero leaves that as it
+	// is. An error means that the body is not of the dialect.
+	Simplify(req *Request, model string, maxOutput int) ([]byte, error)
+}

@@ -23,6 +23,9 @@ type Error struct {
 	Param string
 	// RetryAfter is how long to wait before another try. Zero means unknown.
 	RetryAfter time.Duration
+	// NoRetry says that the target itself asked not to be tried again with this call
+	// (x-should-retry: false): another layer has retried already. Other targets may be.
+	NoRetry bool
 	// Status is the HTTP status that the provider gave; 0 where there was none.
 	// Doors answer with Kind.Status, or with this one for ProviderRejected.
 	Status int
@@ -77,7 +80,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // HTTPStatus is the status that tells the caller of this error: the provider's
 // own for a request that the provider rejected, else the kind's.
 func (e *Error) HTTPStatus() int {
-	if (e.Kind == ProviderRejected || e.Kind == ProviderFiltered) && e.Status >= 400 && e.Status < 500 {
+	if (e.Kind == ProviderRejected || e.Kind == ProviderFiltered || e.Kind == ProviderContextExceeded) && e.Status >= 400 && e.Status < 500 {
 		return e.Status
 	}
 	return e.Kind.Status()

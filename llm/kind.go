@@ -29,6 +29,7 @@ const (
 	PolicyBudgetExceeded Kind = "policy_budget_exceeded" // over a budget
 	PolicyBlocked        Kind = "policy_blocked"         // refused by a content policy
 	PolicyBreakerOpen    Kind = "policy_breaker_open"    // every target's breaker is open
+	PolicyResidency      Kind = "policy_residency"       // no target may serve it: residency
 
 	ProviderRateLimited      Kind = "provider_rate_limited"      // 429: feeds the limiter, not the breaker
 	ProviderOverloaded       Kind = "provider_overloaded"        // 503, 529
@@ -41,6 +42,7 @@ const (
 	ProviderQuotaExceeded    Kind = "provider_quota_exceeded"    // our quota or credit is used up
 	ProviderRejected         Kind = "provider_rejected"          // 4xx about the request itself
 	ProviderFiltered         Kind = "provider_filtered"          // refused by the provider's content filter
+	ProviderContextExceeded  Kind = "provider_context_exceeded"  // longer than the model's context window
 
 	ForebayInternal    Kind = "forebay_internal"    // a fault of ours
 	ForebayUnavailable Kind = "forebay_unavailable" // a store or a needed part is down
@@ -65,6 +67,7 @@ type traits struct {
 	retry   bool // the same target may well answer the next time
 	next    bool // another target may answer
 	breaker bool // counts as a failure of the target
+	limiter bool // the target is overloaded: fewer calls at once
 }
 
 // kinds is the one table of decisions. Caller faults and 429 never count for the
@@ -90,9 +93,10 @@ var kinds = map[Kind]traits{
 	PolicyBudgetExceeded: {domain: PolicyFault, status: http.StatusTooManyRequests},
 	PolicyBlocked:        {domain: PolicyFault, status: http.StatusBadRequest},
 	PolicyBreakerOpen:    {domain: PolicyFault, status: http.StatusServiceUnavailable, next: true},
+	PolicyResidency:      {domain: PolicyFault, status: http.StatusForbidden},
 
-	ProviderRateLimited:      {domain: ProviderFault, status: http.StatusTooManyRequests, retry: true, next: true},
-	ProviderOverloaded:       {domain: ProviderFault, status: http.StatusServiceUnavailable, retry: true, next: true, breaker: true},
+	ProviderRateLimited:      {domain: ProviderFault, status: http.StatusTooManyRequests, retry: true, next: true, limiter: true},
+	ProviderOverloaded:       {domain: ProviderFault, status: http.StatusServiceUnavailable, retry: true, next: true, breaker: true, limiter: true},
 	ProviderError:            {domain: ProviderFault, status: http.StatusBadGateway, retry: true, next: true, breaker: true},
 	ProviderTimeout:          {domain: ProviderFault, status: http.StatusGatewayTimeout, retry: true, next: true, breaker: true},
 	ProviderConnectionFailed: {domain: ProviderFault, status: http.StatusBadGateway, retry: true, next: true, breaker: true},
@@ -102,6 +106,7 @@ var kinds = map[Kind]traits{
 	ProviderQuotaExceeded:    {domain: ProviderFault, status: http.StatusTooManyRequests, next: true},
 	ProviderRejected:         {domain: ProviderFault, status: http.StatusBadRequest},
 	ProviderFiltered:         {domain: ProviderFault, status: http.StatusBadRequest},
+	ProviderContextExceeded:  {domain: ProviderFault, status: http.StatusBadRequest}, // only a larger window helps: package route
 
 	ForebayInternal:    {domain: ForebayFault, status: http.StatusInternalServerError},
 	ForebayUnavailable: {domain: ForebayFault, status: http.StatusServiceUnavailable},
@@ -141,3 +146,7 @@ func (k Kind) TryNext() bool { return kinds[k].next }
 
 // CountsForBreaker says that the target failed, so that its breaker counts it.
 func (k Kind) CountsForBreaker() bool { return kinds[k].breaker }
+
+// FeedsLimiter says that the target has more calls than it can take: fewer at once
+// are what helps.
+func (k Kind) FeedsLimiter() bool { return kinds[k].limiter }

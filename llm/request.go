@@ -95,6 +95,13 @@ type Request struct {
 	// Cache holds what the caller said about caching this call.
 	Cache CacheDirectives
 
+	// Residency names the area that the call must not leave, such as eu: only targets
+	// marked with it, or with a part of it (eu-de), are called. Empty means anywhere.
+	Residency string
+	// Locale is the language that the caller reads, as a BCP 47 tag: it selects
+	// prepared texts. Empty means the persona's.
+	Locale string
+
 	// NoFallback asks for the error where every target failed, whatever fallbacks
 	// the operation has.
 	NoFallback bool

@@ -35,7 +35,9 @@ func Table() []Layer {
 		{Package: "internal/crashtest", Layer: 0, StdOnly: true, Importers: []string{}},
 
 		{Package: "llm/llmtest", Layer: 1},
-		{Package: "dialect/openai", Layer: 1},
+		{Package: "failure", Layer: 1},
+		{Package: "pace", Layer: 1},
+		{Package: "route", Layer: 1},
 		{Package: "cache", Layer: 1},
 		{Package: "similar", Layer: 1},
 		{Package: "coalesce", Layer: 1},
@@ -51,10 +53,13 @@ func Table() []Layer {
 		{Package: "internal/memnet", Layer: 1},
 		{Package: "internal/replay", Layer: 1},
 
+		{Package: "dialect/openai", Layer: 2},
+		{Package: "internal/faulttest", Layer: 0, StdOnly: true, Importers: []string{}},
+
 		{Package: "config/internal/settings", Layer: 2, Importers: []string{"config"}},
-		{Package: "provider/openai", Layer: 2, Importers: wiring},
+		{Package: "provider/openai", Layer: 3, Importers: wiring},
 		// The command line serves the simulated provider by itself and scripts its faults.
-		{Package: "provider/simulated", Layer: 2, Importers: append([]string{"internal/cli"}, wiring...)},
+		{Package: "provider/simulated", Layer: 3, Importers: append([]string{"internal/cli"}, wiring...)},
 		{Package: "store/storetest", Layer: 2, Importers: []string{}},
 		{Package: "store/storetest/backlogtest", Layer: 2, Importers: []string{}},
 		{Package: "store/sqlite/internal/sqlfile", Layer: 1, Importers: []string{"store/sqlite", "store/sqlite/internal/keydb", "store/sqlite/internal/queuedb"}},
