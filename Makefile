@@ -66,6 +66,14 @@ bench-overload: ## goodput from half to twenty times the capacity, and bursts of
 bench-jobs: ## the durable queue beside bare SQLite, River and asynq (wants postgresql, redis-server)
 	cd bench && $(GO) run ./cmd/jobsbench
 
+.PHONY: bench-outage
+bench-outage: ## an outage under real arrivals, and recovery on the wall clock
+	cd bench && $(GO) run ./cmd/outage
+
+.PHONY: bench-policies
+bench-policies: ## the policies of one call beside failsafe-go's and gobreaker's
+	cd bench && $(GO) run ./cmd/policychain
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	@for t in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | grep -v '^./bench'); do \

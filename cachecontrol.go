@@ -148,8 +148,8 @@ func (cc CacheControl) Top(n int) []cache.KeyStats {
 // resolved is s with a configured model's name replaced by what the model's
 // preferred target calls it, which is what entries are labelled with.
 func (cc CacheControl) resolved(s cache.Scope) cache.Scope {
-	if m := cc.client.models[s.Model]; s.Model != "" && m != nil && m.targets[0].model != "" {
-		s.Model = m.targets[0].model
+	if m := cc.client.models[s.Model]; s.Model != "" && m != nil && m.targets[0].Place.Model != "" {
+		s.Model = m.targets[0].Place.Model
 	}
 	return s
 }

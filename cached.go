@@ -2,6 +2,7 @@ package forebay
 
 import (
 	"context"
+	"crypto/sha256"
 	"time"
 
 	"github.com/forebay-ai/forebay/cache"
@@ -74,7 +75,7 @@ func (k *call) query() cache.Query {
 func (k *call) labels() cache.Labels {
 	return cache.Labels{
 		Tenant: k.req.Tenant, Operation: k.op.name, User: k.req.User,
-		Model: k.model.targets[0].modelFor(k.req), Namespace: k.req.Cache.Namespace,
+		Model: k.model.targets[0].ModelFor(k.req), Namespace: k.req.Cache.Namespace,
 	}
 }
 
@@ -126,16 +127,23 @@ func (k *call) identity() cache.Identity {
 	t := k.model.targets[0]
 	return cache.Identity{
 		Dialect: k.req.Dialect.Name(), Endpoint: string(k.req.Endpoint), Operation: k.op.name,
-		Family: t.family, Model: t.modelFor(k.req), PromptVersion: k.op.PromptVersion,
+		Family: t.Place.Family, Model: t.ModelFor(k.req), PromptVersion: k.op.PromptVersion,
 		Namespace: k.req.Cache.Namespace, Tenant: k.req.Tenant, User: k.req.User, Persona: k.req.Persona,
 	}
 }
 
 // flightKey separates streamed from whole calls, since their answers have different
 // forms until they are stored, and calls before an invalidation from those after it:
-// who asks after it must not join an answer that was asked for before.
+// who asks after it must not join an answer that was asked for before. Calls that must
+// not leave an area do not join one that may.
 func (k *call) flightKey() coalesce.Key {
 	key := coalesce.Key(k.key)
+	if k.residency != "" {
+		area := sha256.Sum256([]byte(k.residency))
+		for i := range key {
+			key[i] ^= area[i%len(area)]
+		}
+	}
 	if k.req.Stream {
 		key[0] ^= 1
 	}

@@ -2,6 +2,7 @@ package forebay
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 	"github.com/forebay-ai/forebay/cost"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
+	"github.com/forebay-ai/forebay/route"
+	"github.com/forebay-ai/forebay/target"
 )
 
 // call carries one request through the steps of run.
@@ -22,9 +25,10 @@ type call struct {
 	// deadline ends the whole call. asked says that the caller set it, so that
 	// missing it is no fault of the target. For a durable call the operation's deadline
 	// bounds each attempt, from its slot on.
-	deadline time.Time
-	asked    bool
-	cancel   context.CancelFunc // ends the call's context; nil before it has one
+	deadline  time.Time
+	asked     bool
+	residency string             // the area that the call must not leave; empty: anywhere
+	cancel    context.CancelFunc // ends the call's context; nil before it has one
 
 	key       cache.Key
 	digest    uint64       // of what is asked, whoever asks
@@ -32,6 +36,7 @@ type call struct {
 	cacheable bool         // key is set, and the cache may be used
 	stale     *cache.Entry // an expired entry under key; nil where there is none
 	fetched   *fetched     // the answer that this call made; nil where it made none
+	lesser    *Stream      // the simplified answer of another model; nil where there is none
 	fetching  atomic.Bool  // fetch has begun, and does the bookkeeping of use and price
 	attempted atomic.Bool  // a target was called
 	meta      Meta
@@ -41,7 +46,7 @@ type call struct {
 }
 
 // invoker calls a target. It is the provider's Call but for functions.
-type invoker func(ctx context.Context, t *target, req *llm.Request) (llm.Stream, error)
+type invoker func(ctx context.Context, t *target.Target, req *llm.Request) (llm.Stream, error)
 
 // Do runs req and returns the whole answer. The error is a *CallError around an
 // *llm.Error. If req.Stream is set the body holds the events of the stream.
@@ -108,6 +113,9 @@ func (c *Client) open(req *llm.Request, function invoker) (*call, error) {
 		k.model = c.functions.model(k.op, c)
 		return k, nil
 	}
+	if err := k.reside(); err != nil {
+		return k, err
+	}
 	k.invoke = callProvider
 	name := req.Model
 	if name == "" {
@@ -117,6 +125,28 @@ func (c *Client) open(req *llm.Request, function invoker) (*call, error) {
 		return k, c.unknownModel(name)
 	}
 	return k, nil
+}
+
+// reside fixes the area that the call must not leave: that of its operation, or a part
+// of it that the call asks for.
+func (k *call) reside() error {
+	own, asked := k.op.Residency, k.req.Residency
+	switch {
+	case asked == "" || route.Allowed(asked, own) && own != "":
+		k.residency = own
+	case own == "" || route.Allowed(own, asked):
+		if err := route.CheckResidency(asked); err != nil {
+			return &llm.Error{Kind: llm.CallerInvalidRequest, Param: "x-forebay-residency", Message: err.Error(), Fix: "Send an area such as eu."}
+		}
+		k.residency = asked
+	default:
+		return &llm.Error{
+			Kind: llm.PolicyResidency, Param: "x-forebay-residency", Limit: "operations." + k.op.label + ".residency", Value: own,
+			Message: fmt.Sprintf("the operation's calls do not leave %q, and this one asks for %.40q", own, asked),
+			Fix:     "Send the request without a residency, or with a part of the operation's.",
+		}
+	}
+	return nil
 }
 
 // inspect lets the privacy policy see the request, and replace it.
@@ -162,7 +192,7 @@ func (k *call) describe(src llm.Stream) {
 	case *recalled:
 		k.meta.Provider, k.meta.Model = s.entry.Provider, s.entry.Model
 	case *fetched:
-		k.meta.Provider, k.meta.Model = s.target.providerName, s.model
+		k.meta.Provider, k.meta.Model, k.meta.Region = s.target.Place.Provider, s.model, s.target.Place.Region
 		k.meta.Cache.Stored = s.storable
 		if k.meta.Cache.Status != CacheCollapsed {
 			k.fetched = s

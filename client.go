@@ -3,6 +3,7 @@ package forebay
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 	"maps"
 	"slices"
@@ -14,10 +15,13 @@ import (
 	"github.com/forebay-ai/forebay/coalesce"
 	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/jobs"
+	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/queue"
+	"github.com/forebay-ai/forebay/route"
 	"github.com/forebay-ai/forebay/similar"
+	"github.com/forebay-ai/forebay/target"
 )
 
 // Client runs calls. Make it with New; all methods may be used concurrently.
@@ -26,7 +30,7 @@ type Client struct {
 	any        *model // the model named "*"; nil where there is none
 	operations map[string]*operation
 	byDefault  *operation
-	targets    []*target // every target once, in the order of their names
+	targets    []*target.Target // every target once, in the order of their names
 	functions  *functionTargets
 
 	cache     *cache.Cache // nil where the cache is off
@@ -34,8 +38,12 @@ type Client struct {
 	similar   *similar.Index // nil where no operation takes similar answers
 	jobs      *jobs.Queue    // nil where there are no durable jobs
 	refreshes refreshes
-	degrader  *degrade.Degrader
+	degrader  atomic.Pointer[degrade.Degrader]
 	levels    *degrade.Tracker
+	regions   *route.Regions
+	budgets   *limit.RetryBudgets // of tenants
+	seed      maphash.Seed        // of the numbers that stand for tenants
+	simpler   sync.Map            // SimplifyFunc by operation
 	monitor   *monitor.Monitor
 	unwatch   func() // stops the monitor from asking the client
 	ledger    Ledger
@@ -61,7 +69,9 @@ type Client struct {
 // model is a name that callers may ask for, with its targets resolved.
 type model struct {
 	name    string
-	targets []*target
+	targets []*target.Target
+	router  *route.Router
+	windows bool // some target says how large its context window is
 }
 
 // operation is an Operation with its defaults filled in.
@@ -90,31 +100,40 @@ func New(cfg Config) (*Client, error) {
 		monitor: cfg.Monitor,
 		flights: coalesce.New(coalesce.Config{}),
 		idle:    make(chan struct{}, 1),
+		regions: new(route.Regions),
+		budgets: limit.NewRetryBudgets(0),
+		seed:    maphash.MakeSeed(),
 		scratch: sync.Pool{New: func() any { return new([]byte) }},
 	}
-	var err error
-	if c.degrader, err = degrade.New(cfg.Degrade); err != nil {
-		return nil, err
+	if err := c.build(cfg); err != nil {
+		return nil, errors.Join(err, c.closeCache(context.Background()))
+	}
+	c.watch()
+	return c, nil
+}
+
+// build makes the parts. After an error the cache may be open.
+func (c *Client) build(cfg Config) (err error) {
+	if err = c.SetTemplates(cfg.Degrade); err != nil {
+		return err
 	}
 	if !cfg.Cache.Off {
 		if c.cache, err = cache.New(cfg.Cache); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	c.resolve(cfg)
+	if err = c.resolve(cfg); err != nil {
+		return err
+	}
 	if c.takesSimilar() {
 		c.similar = similar.New(cfg.Similar)
 	}
 	if c.monitor == nil {
 		if c.monitor, err = monitor.New(c.labels(cfg)); err != nil {
-			return nil, errors.Join(err, c.closeCache(context.Background()))
+			return err
 		}
 	}
-	if err := c.openJobs(cfg); err != nil {
-		return nil, errors.Join(err, c.closeCache(context.Background()))
-	}
-	c.watch()
-	return c, nil
+	return c.openJobs(cfg)
 }
 
 // Run does the client's work beside calls until ctx ends: it runs durable jobs, and
@@ -156,7 +175,7 @@ func (c *Client) Close(ctx context.Context) error {
 		return nil
 	}
 	for _, t := range c.targets {
-		t.line.Drain()
+		t.Line.Drain()
 	}
 	c.functions.drain()
 	var late error
@@ -297,7 +316,7 @@ func (c *Client) Models(ctx context.Context) ([]llm.ModelInfo, error) {
 	var failed error
 	if c.any != nil {
 		for _, t := range c.any.targets {
-			lister, ok := t.provider.(llm.ModelLister)
+			lister, ok := t.Backend.(llm.ModelLister)
 			if !ok {
 				continue
 			}
@@ -346,7 +365,7 @@ func (c *Client) Forward(ctx context.Context, modelName string, x Exchange) (Exc
 		return ExchangeAnswer{}, c.unknownModel(modelName)
 	}
 	for _, t := range m.targets {
-		if f, ok := t.provider.(forwarder); ok {
+		if f, ok := t.Backend.(forwarder); ok {
 			status, contentType, body, err := f.Forward(ctx, x.Method, x.Path, x.Query, x.Body)
 			return ExchangeAnswer{Status: status, ContentType: contentType, Body: body}, err
 		}

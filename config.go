@@ -12,8 +12,11 @@ import (
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
+	"github.com/forebay-ai/forebay/pace"
 	"github.com/forebay-ai/forebay/queue"
+	"github.com/forebay-ai/forebay/route"
 	"github.com/forebay-ai/forebay/similar"
+	"github.com/forebay-ai/forebay/target"
 )
 
 // Config is everything that a Client needs. Zero values mean the defaults that
@@ -35,10 +38,13 @@ type Config struct {
 	Similar similar.Config // of the index of similar requests, where an operation has one
 	Queue   queue.Config
 	Limits  limit.Config
-	Breaker breaker.Config
-	Retry   Retry
-	Degrade degrade.Config
-	Jobs    Jobs // none unless it has a store
+	// Adaptive moves the bound of each target between 1 and its limit, by what the
+	// target's answers show of its load.
+	Adaptive limit.ControllerConfig
+	Breaker  breaker.Config
+	Retry    Retry
+	Degrade  degrade.Config
+	Jobs     Jobs // none unless it has a store
 
 	// Monitor records what happens. Nil means one of the client's own.
 	Monitor *monitor.Monitor
@@ -55,23 +61,16 @@ type Config struct {
 
 // Model is a name that callers may ask for.
 type Model struct {
-	// Targets are tried in this order. At least one.
+	// Strategy says which target is tried first: in the order of the list (the zero
+	// value), by weight, the fastest or the cheapest. The others follow when it fails.
+	Strategy route.Strategy
+	// Targets are where the model runs: 1 to 64. The first one is the one whose answers
+	// are stored in the cache.
 	Targets []Target
 }
 
-// Target is one place where a model runs: the unit of limits and breakers.
-type Target struct {
-	// Provider is a name in Config.Providers.
-	Provider string
-	// Model is the provider's own name of the model. Empty means the name that
-	// the caller asked for.
-	Model string
-	// Family says whose answers are interchangeable: answers of the same model and
-	// family share cache entries. Empty means the provider's name.
-	Family string
-	// Price is what the target charges. The zero price counts tokens and costs nothing.
-	Price cost.Price
-}
+// Target is one place where a model runs.
+type Target = target.Place
 
 // Operation is the configuration of one kind of call.
 type Operation struct {
@@ -82,6 +81,20 @@ type Operation struct {
 	Deadline time.Duration
 	// Cache says whether and for whom answers are kept.
 	Cache CachePolicy
+	// Pace bounds the wait for a stream's first useful chunk, and from there on how
+	// slow it may be. Zero values mean the default operation's.
+	Pace pace.Config
+	// Hold is how many useful chunks of a stream are held back before the first one is
+	// passed on: until then a failing target is replaced unseen. HoldAll holds all of it,
+	// up to 1 MiB, so that no broken stream is ever seen, at the price of the time to
+	// the first token. Zero means the default operation's, and 1 there.
+	Hold int
+	// Residency is the area that calls must not leave, such as eu. Empty means the
+	// default operation's. Calls may ask for one of their own beside it.
+	Residency string
+	// Simplified is what the fallback "simplified" asks. The zero value means the
+	// default operation's.
+	Simplified Simplified
 	// Fallback lists what is tried, in order, when every target failed. Nil means
 	// the default operation's, and degrade.Error alone there: who asked for a model
 	// and nothing else gets an honest error rather than a prepared text.
@@ -92,14 +105,29 @@ type Operation struct {
 	PromptVersion string
 }
 
-// Retry bounds repeated attempts at one target. Waits between attempts grow
+// HoldAll is the value of Operation.Hold that holds a whole stream back.
+const HoldAll = -1
+
+// Simplified is a lesser answer than the one that was asked for. See Client.Simplify
+// for answers of the caller's own.
+type Simplified struct {
+	// Model is asked in place of the call's; a name in Config.Models. Empty means no
+	// other model: with MaxTokens, the same one is asked for less.
+	Model string
+	// MaxTokens bounds the answer. Zero means as the call says.
+	MaxTokens int
+}
+
+// Retry bounds repeated attempts. A call goes to each fit target once, without a
+// pause; then attempts are repeated at the one that is fit best. Waits between attempts grow
 // exponentially from Base to Cap, each drawn uniformly from zero to that (full
 // jitter), and a longer Retry-After of the provider is obeyed.
 type Retry struct {
-	// Max is the number of attempts after the first. -1 means none. Zero means 3 (MAX_RETRIES).
+	// Max is the number of repeated attempts of one call. -1 means none. Zero means 3 (MAX_RETRIES).
 	Max int
-	// Budget is the share of calls that may be repeated, over all calls of a
-	// target: 0.1 lets retries add a tenth. Zero means 0.1; negative means no budget.
+	// Budget is the share of calls that may be repeated, over all calls of a target and
+	// again over all calls of a tenant: 0.1 lets retries add a tenth. Zero means 0.1;
+	// negative means no budget.
 	Budget float64
 	// Base is the first wait. Zero means 100 ms.
 	Base time.Duration

@@ -1,39 +1,35 @@
 package forebay
 
 import (
-	"context"
 	"io"
 	"sync"
 	"time"
 
-	"github.com/forebay-ai/forebay/breaker"
 	"github.com/forebay-ai/forebay/cache"
 	"github.com/forebay-ai/forebay/cost"
+	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
+	"github.com/forebay-ai/forebay/pace"
+	"github.com/forebay-ai/forebay/target"
 )
 
-// holdLimit bounds what is held of an answer that brings nothing useful yet.
-const holdLimit = 64 << 10
+// What is held of an answer at most before it is passed on, in bytes: of one that brings
+// nothing useful yet, and of one that is to be held whole.
+const (
+	holdLimit    = 64 << 10
+	holdAllLimit = 1 << 20
+)
 
 // bytesPerToken is the rule of thumb that cost.Estimate goes by.
 const bytesPerToken = 4
-
-// attempt is one call of one target while it runs.
-type attempt struct {
-	target *target
-	permit breaker.Permit
-	start  time.Time
-	stop   context.CancelFunc // ends the attempt's own time; nil where it has none
-	done   bool
-}
 
 // fetched is the stream of a call that was made: it passes the provider's chunks
 // on, and at the end closes the books of breaker, slot, cache, ledger and metrics.
 // One goroutine reads it; Close may come from another.
 type fetched struct {
 	call     *call
-	target   *target // the target that answers
+	target   *target.Target // the target that answers
 	model    string
 	attempts int
 	waited   time.Duration // for slots, over all attempts
@@ -44,8 +40,10 @@ type fetched struct {
 	// fetch has returned.
 
 	stream llm.Stream
-	held   []llm.Chunk // read before the first useful chunk, and it
-	fault  error       // what ended the stream behind held; nil while it goes on
+	pace   *pace.Watch  // nil where nothing has to keep pace
+	held   []llm.Chunk  // read before the first one was passed on
+	fault  error        // what ended the stream behind held; nil while it goes on
+	left   degrade.Kept // of the call's time, for fallbacks
 
 	mu      sync.Mutex // guards what follows; not held while books are closed
 	attempt attempt
@@ -65,12 +63,16 @@ type bill struct {
 	microUSD  int64
 }
 
-// hold reads up to the first useful chunk. Until then nobody has seen anything, so
-// that a failure can still be repeated elsewhere.
+// hold reads the chunks that are held back. Until one is passed on nobody has seen
+// anything, so that a failure can still be repeated elsewhere.
 func (f *fetched) hold() error {
 	f.held, f.fault = f.held[:0], nil
-	for size := 0; size < holdLimit; {
-		c, err := f.stream.Next()
+	most, useful := holdLimit, 0
+	if f.call.op.Hold == HoldAll {
+		most = holdAllLimit
+	}
+	for size := 0; size < most; {
+		c, err := f.read()
 		if err == io.EOF && len(f.held) > 0 {
 			f.fault = err // a complete answer without content is an answer
 			break
@@ -84,13 +86,24 @@ func (f *fetched) hold() error {
 		}
 		f.held = append(f.held, c)
 		size += len(c.Raw)
-		if c.Useful {
+		if !c.Useful {
+			continue
+		}
+		if useful++; useful == 1 {
+			f.first = time.Since(f.attempt.Start)
+			if f.call.req.Stream {
+				f.attempt.Shown(time.Now(), f.call.req, f.first)
+			}
+		}
+		if useful == f.call.op.Hold {
 			break
 		}
 	}
-	f.first = time.Since(f.attempt.start)
-	f.storable = f.call.mayStore() && f.model == f.call.model.targets[0].modelFor(f.call.req) &&
-		f.target.family == f.call.model.targets[0].family
+	if useful == 0 {
+		f.first = time.Since(f.attempt.Start)
+	}
+	f.storable = f.call.mayStore() && f.model == f.call.model.targets[0].ModelFor(f.call.req) &&
+		f.target.Place.Family == f.call.model.targets[0].Place.Family
 	f.keep = f.storable
 	return nil
 }
@@ -104,7 +117,7 @@ func (f *fetched) Next() (llm.Chunk, error) {
 		return c, nil
 	}
 	if f.fault == nil {
-		c, err := f.stream.Next()
+		c, err := f.read()
 		if err == nil {
 			f.collect(c)
 			return c, nil
@@ -113,6 +126,19 @@ func (f *fetched) Next() (llm.Chunk, error) {
 	}
 	f.finish(f.fault)
 	return llm.Chunk{}, f.fault
+}
+
+// read takes the next chunk of the provider's stream, which has to keep its pace.
+func (f *fetched) read() (llm.Chunk, error) {
+	if f.pace == nil {
+		return f.stream.Next()
+	}
+	f.pace.Begin(time.Now())
+	c, err := f.stream.Next()
+	if err = f.pace.End(time.Now(), c, err); err != nil && err != io.EOF {
+		err = f.call.named(f.target, err)
+	}
+	return c, err
 }
 
 // collect keeps what the end wants to know. Bytes are kept only while the answer
@@ -149,33 +175,6 @@ func (f *fetched) Close() error {
 	return err
 }
 
-// endAttempt tells breaker, line and metrics how the attempt went. Only the first
-// call for an attempt counts.
-func (f *fetched) endAttempt(err error) {
-	f.mu.Lock()
-	a := f.attempt
-	f.attempt.done = true
-	f.mu.Unlock()
-	if a.done {
-		return
-	}
-	if a.stop != nil {
-		defer a.stop()
-	}
-	took := time.Since(a.start)
-	kind := f.verdict(err, took)
-	switch {
-	case kind == "" || kind.CountsForBreaker():
-		a.target.breaker.Record(time.Now(), a.permit, breaker.Outcome{Failed: kind != "", Took: took, Reason: string(kind)})
-	default:
-		a.target.breaker.Cancel(a.permit)
-	}
-	a.target.line.Leave(took)
-	f.call.client.monitor.RecordAttempt(&monitor.Attempt{
-		Provider: f.target.providerName, Model: f.model, ErrorType: kind, Duration: took, FirstToken: f.first,
-	})
-}
-
 // verdict is the kind that an attempt ended with. An attempt that was still
 // silent when the operation's deadline ended it, and had at least half of that time to
 // itself, timed out: nobody else is to blame.
@@ -188,6 +187,14 @@ func (f *fetched) verdict(err error, took time.Duration) llm.Kind {
 	return kind
 }
 
+// abandon ends an answer that began when the time for it was over.
+func (f *fetched) abandon(err error) {
+	if f.stream != nil && f.target != nil {
+		_ = f.stream.Close()
+		f.endAttempt(err)
+	}
+}
+
 // settle books what the call used, once, whatever became of those who asked.
 func (f *fetched) settle(err error) {
 	f.mu.Lock()
@@ -196,9 +203,10 @@ func (f *fetched) settle(err error) {
 		return
 	}
 	f.settled = true
+	defer f.left.Release()
 	if f.target != nil {
 		f.bill.usage, f.bill.estimated = f.usageLocked()
-		f.bill.microUSD = f.target.price.MicroUSD(f.bill.usage)
+		f.bill.microUSD = f.target.Place.Price.MicroUSD(f.bill.usage)
 	}
 	bill := f.bill
 	f.mu.Unlock()
@@ -206,7 +214,7 @@ func (f *fetched) settle(err error) {
 	k := f.call
 	rec := k.record(outcomeOf(llm.KindOf(err), false))
 	if f.target != nil {
-		rec.Provider, rec.Model = f.target.providerName, f.model
+		rec.Provider, rec.Model = f.target.Place.Provider, f.model
 	}
 	rec.Usage, rec.Estimated, rec.MicroUSD = bill.usage, bill.estimated, bill.microUSD
 	k.client.ledger.Settle(rec)
@@ -245,7 +253,7 @@ func (f *fetched) store() {
 	}
 	usage, _ := f.usageLocked()
 	f.stored = k.keep(&cache.Entry{
-		Body: f.answer.Body, Provider: f.target.providerName, Model: f.model,
-		Usage: usage, CostMicroUSD: f.target.price.MicroUSD(usage), Finish: f.answer.Finish,
+		Body: f.answer.Body, Provider: f.target.Place.Provider, Model: f.model,
+		Usage: usage, CostMicroUSD: f.target.Place.Price.MicroUSD(usage), Finish: f.answer.Finish,
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/queue"
+	"github.com/forebay-ai/forebay/target"
 )
 
 // level is the level of degradation of an operation's calls to m.
@@ -17,10 +18,10 @@ func (c *Client) level(op *operation, m *model) degrade.Level {
 	return c.levels.Level(op.label, openTargets(m.targets), len(m.targets), time.Now())
 }
 
-func openTargets(targets []*target) int {
+func openTargets(targets []*target.Target) int {
 	open := 0
 	for _, t := range targets {
-		if t.breaker.State() == breaker.Open {
+		if t.Breaker.State() == breaker.Open {
 			open++
 		}
 	}
@@ -28,9 +29,15 @@ func openTargets(targets []*target) int {
 }
 
 // breakerChanged is told of every change of a breaker.
-func (c *Client) breakerChanged(change breaker.Change) {
+func (c *Client) breakerChanged(t *target.Target, change breaker.Change) {
+	c.regions.Set(change.At, t.Place.Region, t.Name, change.To == breaker.Open)
 	c.monitor.BreakerChanged(change.Name, change.From.String(), change.To.String())
 	c.log.Warn("breaker changed", "target", change.Name, "from", change.From.String(), "to", change.To.String(), "reason", change.Reason)
+}
+
+// regionDown says that most targets of some region refuse calls.
+func (c *Client) regionDown() bool {
+	return slices.ContainsFunc(c.targets, func(t *target.Target) bool { return t.Place.Region != "" && c.regions.Down(t.Place.Region) })
 }
 
 // watch lets the monitor read the gauges whenever somebody looks.
@@ -41,21 +48,21 @@ func (c *Client) watch() {
 	}
 	c.unwatch = c.monitor.Watch(src)
 	for _, t := range c.targets {
-		c.monitor.SetBreaker(t.name, breaker.Closed.String())
+		c.monitor.SetBreaker(t.Name, breaker.Closed.String())
 	}
 }
 
 func (c *Client) queueSample() monitor.QueueSample {
 	s := monitor.QueueSample{InFlight: map[string]int{}, Max: map[string]int{}}
 	for _, t := range c.targets {
-		l := t.line.Stats()
+		l := t.Line.Stats()
 		for i, n := range l.ByPriority {
 			s.Waiting[i] += n
 		}
 		s.Oldest = max(s.Oldest, slices.Max(l.OldestWait[:]))
-		s.InFlight[t.name] = t.limiter.InFlight()
-		if bound := t.limiter.Max(); bound > 0 {
-			s.Max[t.name] = bound
+		s.InFlight[t.Name] = t.Limiter.InFlight()
+		if bound := t.Limiter.Max(); bound > 0 {
+			s.Max[t.Name] = bound
 		}
 	}
 	return s
@@ -92,7 +99,7 @@ func (c *Client) cacheSample() monitor.CacheSample {
 func (c *Client) waiting() int {
 	n := 0
 	for _, t := range c.targets {
-		n += t.line.Stats().Waiting
+		n += t.Line.Stats().Waiting
 	}
 	return n
 }
@@ -110,11 +117,11 @@ type Load struct {
 func (c *Client) Load() Load {
 	var l Load
 	for _, t := range c.targets {
-		slots := t.limiter.Max()
+		slots := t.Limiter.Max()
 		if slots < 0 {
 			return Load{}
 		}
-		s := t.line.Stats()
+		s := t.Line.Stats()
 		l.Limit += slots + c.places
 		l.Remaining += max(slots-s.Running, 0) + max(c.places-s.Waiting, 0)
 		l.Wait = max(l.Wait, s.EstimatedWait)
@@ -134,9 +141,11 @@ func (c *Client) Health() Health {
 	h.Degradation.Targets = map[string]string{}
 	for _, t := range c.targets {
 		h.Queue.add(t)
-		h.Degradation.Targets[t.name] = t.breaker.State().String()
+		h.Degradation.Targets[t.Name] = t.Breaker.State().String()
 	}
-	h.Degradation.Level = c.levels.Overall(openTargets(c.targets), len(c.targets), now)
+	open := openTargets(c.targets)
+	h.Degradation.Level = c.levels.Overall(open, len(c.targets), now)
+	h.Degradation.Reasons = c.levels.OverallReasons(open, c.regionDown(), now)
 	if c.cache != nil {
 		s := c.cache.Stats()
 		h.Cache = CacheHealth{Enabled: true, Entries: s.Entries, Bytes: s.Bytes, Hits: s.Hits, Misses: s.Misses + s.Stale}
@@ -150,11 +159,11 @@ func (c *Client) Health() Health {
 	return h
 }
 
-func (q *QueueHealth) add(t *target) {
-	s := t.line.Stats()
+func (q *QueueHealth) add(t *target.Target) {
+	s := t.Line.Stats()
 	q.Waiting += s.Waiting
-	q.Processing += t.limiter.InFlight()
-	q.Capacity += max(t.limiter.Max(), 0)
+	q.Processing += t.Limiter.InFlight()
+	q.Capacity += max(t.Limiter.Max(), 0)
 	q.Refused += s.Refused + s.Expired + s.Displaced + s.Dropped
 	for i, n := range s.ByPriority {
 		q.ByPriority[llm.Priorities[i].String()] += n
@@ -192,7 +201,7 @@ func (c *Client) allModels() []*model {
 func (c *Client) pressure() queue.Pressure {
 	worst := queue.PressureNone
 	for _, t := range c.targets {
-		switch p := t.line.Stats().Pressure; {
+		switch p := t.Line.Stats().Pressure; {
 		case p == queue.PressureCritical:
 			return p
 		case p == queue.PressureWarn:

@@ -20,6 +20,8 @@ type jobHead struct {
 	Endpoint    llm.Endpoint        `json:"endpoint"`
 	Model       string              `json:"model,omitempty"`
 	Persona     string              `json:"persona,omitempty"`
+	Residency   string              `json:"residency,omitempty"`
+	Locale      string              `json:"locale,omitempty"`
 	Stream      bool                `json:"stream,omitempty"`
 	NoFallback  bool                `json:"no_fallback,omitempty"`
 	TraceParent string              `json:"traceparent,omitempty"`
@@ -39,6 +41,7 @@ type resultHead struct {
 func encodeJob(req *llm.Request, raw map[string]string) ([]byte, error) {
 	return withHead(jobHead{
 		Version: jobVersion, Dialect: req.Dialect.Name(), Endpoint: req.Endpoint, Model: req.Model, Persona: req.Persona,
+		Residency: req.Residency, Locale: req.Locale,
 		Stream: req.Stream, NoFallback: req.NoFallback, TraceParent: req.TraceParent, Cache: req.Cache, Raw: raw,
 	}, req.Body)
 }
@@ -84,6 +87,7 @@ func (c *Client) decodeJob(t *jobs.Task) (*llm.Request, map[string]string, error
 		ID: t.ID.String(), Tenant: t.Tenant, User: t.User, Key: t.Key, Operation: t.Operation, Persona: h.Persona,
 		Priority: t.Band, Timeout: max(time.Until(t.Deadline), time.Millisecond),
 		Endpoint: h.Endpoint, Model: h.Model, Stream: h.Stream, Cache: h.Cache, NoFallback: h.NoFallback, Durable: true,
+		Residency: h.Residency, Locale: h.Locale,
 		Dialect: dialect, Body: body, TraceParent: h.TraceParent,
 	}, h.Raw, nil
 }

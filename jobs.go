@@ -10,10 +10,12 @@ import (
 
 	"github.com/forebay-ai/forebay/backlog"
 	"github.com/forebay-ai/forebay/dialect/openai"
+	"github.com/forebay-ai/forebay/dialect/payload"
 	"github.com/forebay-ai/forebay/envelope"
 	"github.com/forebay-ai/forebay/jobs"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
+	"github.com/forebay-ai/forebay/target"
 )
 
 // Jobs configures durable jobs: calls that are taken in for good, outlast a restart
@@ -165,7 +167,7 @@ func (c *Client) openJobs(cfg Config) error {
 	if j.Dialects == nil {
 		j.Dialects = []llm.Dialect{openai.Dialect{}}
 	}
-	c.dialects = map[string]llm.Dialect{payloadDialect{}.Name(): payloadDialect{}}
+	c.dialects = map[string]llm.Dialect{payload.Dialect{}.Name(): payload.Dialect{}}
 	for _, d := range j.Dialects {
 		c.dialects[d.Name()] = d
 	}
@@ -264,7 +266,7 @@ func recorded(err error) error {
 
 // jobInvoker is the invoker of a job's function.
 func jobInvoker(fn JobFunc, t *jobs.Task, poison *any) invoker {
-	return func(ctx context.Context, _ *target, req *llm.Request) (_ llm.Stream, err error) {
+	return func(ctx context.Context, _ *target.Target, req *llm.Request) (_ llm.Stream, err error) {
 		defer func() {
 			if p := recover(); p != nil {
 				*poison, err = p, llm.Errorf(llm.ForebayInternal, "the function of the job panicked")
@@ -274,6 +276,6 @@ func jobInvoker(fn JobFunc, t *jobs.Task, poison *any) invoker {
 		if err != nil {
 			return nil, functionError(ctx, err)
 		}
-		return &wholeAnswer{chunk: llm.Chunk{Raw: body, Events: 1, Last: true, Useful: true}}, nil
+		return &llm.OneChunk{Chunk: llm.Chunk{Raw: body, Events: 1, Last: true, Useful: true}}, nil
 	}
 }

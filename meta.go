@@ -23,6 +23,11 @@ type Meta struct {
 	// Fallback is the strategy that made the answer; empty where a target or the
 	// cache answered.
 	Fallback degrade.Strategy
+	// Template names the prepared text that answered, with locale and version, such as
+	// vc-analysis/de@3; empty for other answers.
+	Template string
+	// Region is where the target that answered runs; empty where nobody said.
+	Region string
 	// Degraded says that the answer is not what was asked for, and Level how much
 	// of the operation is affected.
 	Degraded bool
@@ -144,5 +149,6 @@ type CacheHealth struct {
 // DegradationHealth says what works only in part.
 type DegradationHealth struct {
 	Level   degrade.Level     `json:"level"`
+	Reasons []degrade.Reason  `json:"reasons,omitempty"`
 	Targets map[string]string `json:"targets"` // breaker state by target
 }

@@ -4,14 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/dialect/payload"
 	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/route"
+	"github.com/forebay-ai/forebay/target"
 )
 
 // Task is a call of a function of the caller's own, as A's processRequest takes it.
@@ -49,7 +49,7 @@ func Process[P, V any](ctx context.Context, c *Client, task Task[P], fn func(con
 	if err != nil {
 		return out, err
 	}
-	res, err := c.do(ctx, req, func(ctx context.Context, _ *target, _ *llm.Request) (llm.Stream, error) {
+	res, err := c.do(ctx, req, func(ctx context.Context, _ *target.Target, _ *llm.Request) (llm.Stream, error) {
 		value, err := fn(ctx, task.Payload)
 		if err != nil {
 			return nil, functionError(ctx, err)
@@ -58,7 +58,7 @@ func Process[P, V any](ctx context.Context, c *Client, task Task[P], fn func(con
 		if err != nil {
 			return nil, llm.Errorf(llm.ProviderMalformed, "the result has no JSON form: %v", err)
 		}
-		return &wholeAnswer{chunk: llm.Chunk{Raw: body, Events: 1, Last: true, Useful: true}}, nil
+		return &llm.OneChunk{Chunk: llm.Chunk{Raw: body, Events: 1, Last: true, Useful: true}}, nil
 	})
 	if err != nil {
 		return out, err
@@ -75,14 +75,14 @@ func Process[P, V any](ctx context.Context, c *Client, task Task[P], fn func(con
 
 // request is the call that t describes.
 func (t *Task[P]) request() (*llm.Request, error) {
-	payload, err := json.Marshal(t.Payload)
+	body, err := json.Marshal(t.Payload)
 	if err != nil {
 		return nil, llm.Errorf(llm.CallerInvalidRequest, "the payload of operation %q has no JSON form: %v", t.Operation, err)
 	}
 	return &llm.Request{
 		ID: t.ID, Tenant: t.Tenant, User: t.User, Persona: t.Persona, Operation: t.Operation,
 		Priority: t.Priority, Timeout: t.Timeout, Cache: t.Cache,
-		Endpoint: llm.Function, Dialect: payloadDialect{}, Body: payload,
+		Endpoint: llm.Function, Dialect: payload.Dialect{}, Body: body,
 	}, nil
 }
 
@@ -98,37 +98,11 @@ func functionError(ctx context.Context, err error) error {
 	return &llm.Error{Kind: llm.ProviderError, Message: "the function of the operation failed", Err: err}
 }
 
-// payloadDialect is the format of functions: a payload in, a value out, both JSON.
-type payloadDialect struct{}
-
-func (payloadDialect) Name() string { return "payload" }
-
-func (payloadDialect) Canonical(dst []byte, req *llm.Request, _ bool) ([]byte, error) {
-	v := jsontext.Value(append(dst, req.Body...))
-	if err := v.Canonicalize(jsontext.CanonicalizeRawInts(false)); err != nil {
-		return nil, fmt.Errorf("payload: %w", err)
-	}
-	return v, nil
-}
-
-func (payloadDialect) Covers(*llm.Request, []byte, bool) bool { return true }
-
-func (payloadDialect) Reshape(_ *llm.Request, answer []byte, _ bool) ([]byte, error) {
-	return answer, nil
-}
-
-func (payloadDialect) Compose(_ *llm.Request, text string) []byte {
-	b, err := json.Marshal(text)
-	if err != nil {
-		return nil // not reachable: every string has a JSON form
-	}
-	return b
-}
-
 // functionTargets are the targets of functions: one for each operation, made at
 // its first call, so that each has a limit and a breaker of its own.
 type functionTargets struct {
-	cfg Config
+	guards target.Policies
+	router *route.Router // among one target
 
 	mu     sync.Mutex // guards byName and closed
 	byName map[string]*model
@@ -136,7 +110,11 @@ type functionTargets struct {
 }
 
 func newFunctionTargets(cfg Config) *functionTargets {
-	return &functionTargets{cfg: Config{Limits: cfg.Limits, Queue: cfg.Queue, Breaker: cfg.Breaker}, byName: map[string]*model{}}
+	router, err := route.New(route.Ordered, []route.Target{{Name: "function"}})
+	if err != nil {
+		panic(err) // not reachable: nothing of it is configured
+	}
+	return &functionTargets{router: router, guards: cfg.guards(), byName: map[string]*model{}}
 }
 
 // model gives the model of op's functions. Operations come from configuration, so
@@ -146,11 +124,10 @@ func (f *functionTargets) model(op *operation, c *Client) *model {
 	defer f.mu.Unlock()
 	m, ok := f.byName[op.name]
 	if !ok {
-		t := newTarget("function/"+op.label, f.cfg, c.breakerChanged)
-		t.providerName, t.family = "function", "function"
-		m = &model{name: "function", targets: []*target{t}}
+		t := target.New("function/"+op.label, Target{Provider: "function"}, f.guards, c.breakerChanged)
+		m = &model{name: "function", targets: []*target.Target{t}, router: f.router}
 		if f.closed {
-			t.line.Drain()
+			t.Line.Drain()
 		}
 		f.byName[op.name] = m
 	}
@@ -164,7 +141,7 @@ func (f *functionTargets) drain() {
 	f.closed = true
 	for _, m := range f.byName {
 		for _, t := range m.targets {
-			t.line.Drain()
+			t.Line.Drain()
 		}
 	}
 }

@@ -9,12 +9,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/forebay-ai/forebay/breaker"
 	"github.com/forebay-ai/forebay/cost"
 	"github.com/forebay-ai/forebay/degrade"
-	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/monitor"
-	"github.com/forebay-ai/forebay/queue"
+	"github.com/forebay-ai/forebay/pace"
+	"github.com/forebay-ai/forebay/target"
 )
 
 // The defaults that the specification sets, and ours where it sets none.
@@ -68,24 +67,12 @@ func (cfg Config) Validate() error {
 		faults = append(faults, o.validate(at, cfg.Models), o.Cache.over(cfg.Defaults.Cache).validateTogether(at))
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Models)) {
-		faults = append(faults, cfg.validateTargets(name, cfg.Models[name].Targets))
+		faults = append(faults, cfg.validateModel(name))
 	}
+	faults = append(faults, cfg.validatePlaces())
 	for _, name := range slices.Sorted(maps.Keys(cfg.Providers)) {
 		if cfg.Providers[name] == nil {
 			faults = append(faults, fmt.Errorf("providers.%s: no provider", name))
-		}
-	}
-	return errors.Join(faults...)
-}
-
-func (cfg Config) validateTargets(name string, targets []Target) error {
-	if len(targets) == 0 {
-		return fmt.Errorf("models.%s.targets: at least one is needed", name)
-	}
-	var faults []error
-	for i, t := range targets {
-		if _, ok := cfg.Providers[t.Provider]; !ok {
-			faults = append(faults, fmt.Errorf("models.%s.targets[%d].provider: no provider named %q", name, i, t.Provider))
 		}
 	}
 	return errors.Join(faults...)
@@ -95,6 +82,18 @@ func (o Operation) validate(at string, models map[string]Model) error {
 	var faults []error
 	if _, ok := models[o.Model]; o.Model != "" && !ok && models["*"].Targets == nil {
 		faults = append(faults, fmt.Errorf("%s.model: no model named %q", at, o.Model))
+	}
+	if s := o.Simplified.Model; s != "" && models[s].Targets == nil {
+		faults = append(faults, fmt.Errorf("%s.simplified.model: no model named %q", at, s))
+	}
+	if o.Simplified.MaxTokens < 0 {
+		faults = append(faults, fmt.Errorf("%s.simplified.max_tokens: %d is below zero", at, o.Simplified.MaxTokens))
+	}
+	if o.Hold < HoldAll {
+		faults = append(faults, fmt.Errorf("%s.hold: %d is not possible; use a number of chunks, or %d for all", at, o.Hold, HoldAll))
+	}
+	if err := o.Pace.Validate(); err != nil {
+		faults = append(faults, fmt.Errorf("%s: %w", at, err))
 	}
 	if o.Deadline < 0 || o.Deadline > maxDeadline {
 		faults = append(faults, fmt.Errorf("%s.deadline: %v is outside 0 to %v", at, o.Deadline, maxDeadline))
@@ -117,18 +116,18 @@ func (r Retry) validate() error {
 }
 
 // resolve builds operations, models and targets from a valid cfg.
-func (c *Client) resolve(cfg Config) {
+func (c *Client) resolve(cfg Config) error {
 	c.byDefault = resolveOperation("", cfg.Defaults, cfg.Defaults)
 	c.operations = make(map[string]*operation, len(cfg.Operations))
 	for name, o := range cfg.Operations {
 		c.operations[name] = resolveOperation(name, o, cfg.Defaults)
 	}
-	made := map[string]*target{}
+	made := map[string]*target.Target{}
 	c.models = make(map[string]*model, len(cfg.Models))
 	for _, name := range slices.Sorted(maps.Keys(cfg.Models)) {
-		m := &model{name: name}
-		for _, t := range cfg.Models[name].Targets {
-			m.targets = append(m.targets, c.target(made, t, cfg))
+		m, err := c.resolveModel(name, made, cfg)
+		if err != nil {
+			return err
 		}
 		if name == "*" {
 			c.any = m
@@ -141,6 +140,7 @@ func (c *Client) resolve(cfg Config) {
 		c.places = cmp.Or(cfg.Queue.Max, defaultPlaces)
 	}
 	c.levels = degrade.NewTracker(append(c.Operations(), c.byDefault.label))
+	return nil
 }
 
 func resolveOperation(name string, o, defaults Operation) *operation {
@@ -151,32 +151,42 @@ func resolveOperation(name string, o, defaults Operation) *operation {
 		o.Fallback = defaults.Fallback
 	}
 	o.Fallback = o.Cache.fallbacks(o.Fallback)
+	o.Pace.FirstToken = cmp.Or(o.Pace.FirstToken, defaults.Pace.FirstToken, pace.DefaultFirstToken)
+	o.Pace.MinRate = cmp.Or(o.Pace.MinRate, defaults.Pace.MinRate, pace.DefaultMinRate)
+	o.Pace.Window = cmp.Or(o.Pace.Window, defaults.Pace.Window, pace.DefaultWindow)
+	o.Hold = cmp.Or(o.Hold, defaults.Hold, 1)
+	o.Residency = cmp.Or(o.Residency, defaults.Residency)
+	if o.Simplified == (Simplified{}) {
+		o.Simplified = defaults.Simplified
+	}
 	return &operation{Operation: o, name: name, label: cmp.Or(name, "default")}
+}
+
+// resolveModel builds a model and the targets that no other model had.
+func (c *Client) resolveModel(name string, made map[string]*target.Target, cfg Config) (*model, error) {
+	m := &model{name: name}
+	for _, t := range cfg.Models[name].Targets {
+		m.targets = append(m.targets, c.target(made, t, cfg))
+		m.windows = m.windows || t.ContextWindow > 0
+	}
+	var err error
+	m.router, err = newRouter(name, cfg.Models[name])
+	return m, err
 }
 
 // target makes the target of t, or finds the one that was made for another model:
 // limits and breakers belong to the place, not to the name it is asked for by.
-func (c *Client) target(made map[string]*target, t Target, cfg Config) *target {
-	name := t.Provider + "/" + cmp.Or(t.Model, "*")
+func (c *Client) target(made map[string]*target.Target, t Target, cfg Config) *target.Target {
+	name := t.Name()
 	if found, ok := made[name]; ok {
 		return found
 	}
-	tg := newTarget(name, cfg, c.breakerChanged)
-	tg.providerName, tg.provider = t.Provider, cfg.Providers[t.Provider]
-	tg.model, tg.family, tg.price = t.Model, cmp.Or(t.Family, t.Provider), t.Price
+	tg := target.New(name, t, cfg.guards(), c.breakerChanged)
+	tg.Backend = cfg.Providers[t.Provider]
+	c.regions.Set(time.Now(), t.Region, name, false)
 	made[name] = tg
 	c.targets = append(c.targets, tg)
 	return tg
-}
-
-// newTarget makes a target with its policies and without a provider.
-func newTarget(name string, cfg Config, changed func(breaker.Change)) *target {
-	t := &target{name: name, limiter: limit.New(cfg.Limits)}
-	t.line = queue.NewLine(cfg.Queue, t.limiter)
-	guard := cfg.Breaker
-	guard.OnChange = changed
-	t.breaker = breaker.New(name, guard)
-	return t
 }
 
 // labels are the closed sets of metric labels.
@@ -185,9 +195,9 @@ func (c *Client) labels(cfg Config) monitor.Config {
 	m.Providers = slices.Sorted(maps.Keys(cfg.Providers))
 	m.Models = slices.Sorted(maps.Keys(cfg.Models))
 	for _, t := range c.targets {
-		m.Targets = append(m.Targets, t.name)
-		if t.model != "" && !slices.Contains(m.Models, t.model) {
-			m.Models = append(m.Models, t.model)
+		m.Targets = append(m.Targets, t.Name)
+		if t.Place.Model != "" && !slices.Contains(m.Models, t.Place.Model) {
+			m.Models = append(m.Models, t.Place.Model)
 		}
 	}
 	return m

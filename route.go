@@ -3,57 +3,30 @@ package forebay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
-	"github.com/forebay-ai/forebay/breaker"
-	"github.com/forebay-ai/forebay/cost"
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/llm"
-	"github.com/forebay-ai/forebay/queue"
+	"github.com/forebay-ai/forebay/route"
 )
 
-// target is one place where a model runs, with the policies that guard it.
-type target struct {
-	name         string // "provider/model", for breakers and metrics
-	providerName string
-	provider     llm.Provider
-	model        string // the provider's name of the model; empty: the name asked for
-	family       string // answers of one family and model may stand for one another
-	price        cost.Price
-
-	limiter *limit.Limiter
-	line    *queue.Line
-	breaker *breaker.Breaker
-	budget  limit.RetryBudget
-}
-
-// modelFor is the model that t runs for req.
-func (t *target) modelFor(req *llm.Request) string {
-	if t.model != "" {
-		return t.model
-	}
-	return req.Model
-}
-
-// fetch makes the call: it tries the model's targets in order and stores a
-// complete answer in the cache before anybody sees its end.
+// fetch makes the call: it goes through the model's targets until one answers, and
+// stores a complete answer in the cache before anybody sees its end.
 func (k *call) fetch(ctx context.Context) (llm.Stream, error) {
 	k.fetching.Store(true)
 	f := &fetched{call: k}
-	var last error
-	for _, t := range k.model.targets {
-		err := k.try(ctx, t, f)
-		if err == nil {
-			return f, nil
-		}
-		last = err
-		if ctx.Err() != nil || !llm.KindOf(err).TryNext() {
-			break
-		}
+	ctx, left := k.leaveTime(ctx)
+	err := left.Spent(ctx, k.tour(ctx, f))
+	if err == nil {
+		f.left = left
+		return f, nil
 	}
-	f.settle(last)
-	return nil, &fetchError{error: last, attempts: f.attempts, waited: f.waited}
+	f.abandon(err)
+	left.Release()
+	f.settle(err)
+	return nil, &fetchError{error: err, attempts: f.attempts, waited: f.waited}
 }
 
 // fetchError is why no target answered, with what was tried. The error of a call
@@ -76,132 +49,149 @@ func effort(err error) (attempts int, waited time.Duration) {
 	return 0, 0
 }
 
-// try calls one target until it answers, gives up or may not be repeated.
-func (k *call) try(ctx context.Context, t *target, f *fetched) error {
-	share := k.client.retry.Budget
-	t.budget.Earn(share)
-	for n := 0; ; n++ {
-		err := k.attempt(ctx, t, f)
-		if err == nil {
-			return nil
-		}
-		e := llm.AsError(err)
-		if !e.Kind.Retryable() || n >= k.client.retry.Max || ctx.Err() != nil {
-			return e
-		}
-		wait := k.client.retry.wait(n, e.RetryAfter)
-		if time.Now().Add(wait).After(k.deadline) || !t.budget.Spend(share) {
-			return e
-		}
-		k.client.monitor.Retried(e.Kind)
-		if !sleep(ctx, wait) {
-			return llm.AsError(ctx.Err())
-		}
-	}
-}
-
-// attempt makes one call of one target: breaker, slot, provider, and the wait for
-// the first useful chunk.
-func (k *call) attempt(ctx context.Context, t *target, f *fetched) error {
-	if !t.breaker.Ready(time.Now()) {
-		return t.refused() // no need to wait for a slot first
-	}
-	waited, err := t.line.Enter(ctx, queue.Entry{
-		Priority: k.req.Priority, Tenant: k.req.Tenant, Deadline: k.deadline, Bytes: len(k.req.Body),
-		Durable: k.req.Durable, Waiting: k.req.Waiting,
-	})
-	f.waited += waited
+// tour is one call's way through the targets: each fit one once, without a pause, and
+// then, while the budgets for retries last, again the one that is fit best.
+func (k *call) tour(ctx context.Context, f *fetched) error {
+	tr := tour{call: k, draw: rand.Uint64(), tenant: k.client.budgets.Of(k.req.Tenant)}
+	tr.earn()
+	plan, err := tr.plan()
 	if err != nil {
-		k.client.monitor.QueueRefused(refusalReason(llm.AsError(err)))
 		return err
 	}
-	a := attempt{start: time.Now(), target: t}
-	permit, ok := t.breaker.Allow(a.start)
-	if !ok {
-		t.line.Leave(0)
-		return t.refused()
-	}
-	a.permit = permit
-	if k.req.Durable { // it may have hours: a target that hangs must not take them all
-		ctx, a.stop = context.WithTimeout(ctx, k.op.Deadline)
-	}
-	f.attempts++
-	k.attempted.Store(true)
-	f.target, f.model, f.attempt = t, t.modelFor(k.req), a
-	f.stream, err = k.invokeSafely(ctx, t)
-	if err == nil {
-		err = f.hold()
-	}
-	if err != nil {
-		f.endAttempt(err)
-		return err
-	}
-	return nil
-}
-
-// refusalReason is the label of a refusal: monitor.DefaultRefusalReasons has them all.
-func refusalReason(e *llm.Error) string {
-	switch {
-	case e.Kind == llm.ForebayDraining:
-		return "draining"
-	case e.Kind == llm.CallerCancelled:
-		return "cancelled"
-	case e.Kind == llm.CallerDeadline || e.Limit == "queue.max_age":
-		return "expired"
-	case e.Limit == "deadline":
-		return "deadline"
-	case e.Limit == "queue.target":
-		return "delay"
-	}
-	return "full"
-}
-
-// invokeSafely turns a panic of a provider or a function into an error: one bad
-// call must not take the process with it.
-func (k *call) invokeSafely(ctx context.Context, t *target) (s llm.Stream, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			k.client.log.Error("panic in a call", "request_id", k.req.ID, "target", t.name, "panic", p)
-			s, err = nil, llm.Errorf(llm.ForebayInternal, "the call failed inside the gateway")
+	for i, at := range plan {
+		if i > 0 && tr.tooSmall(at) {
+			continue
 		}
-	}()
-	return k.invoke(ctx, t, k.req)
+		if err = tr.attempt(ctx, f, at, i+1 < len(plan)); err == nil || tr.over(ctx, err) {
+			return err
+		}
+	}
+	for n := 0; n < k.client.retry.Max; n++ {
+		at, ok := tr.again()
+		if !ok {
+			return err
+		}
+		if !tr.pause(ctx, n, at) {
+			return err
+		}
+		if err = tr.attempt(ctx, f, at, false); err == nil || tr.over(ctx, err) {
+			return err
+		}
+	}
+	return err
 }
 
-// callProvider is the invoker of calls to models.
-func callProvider(ctx context.Context, t *target, req *llm.Request) (llm.Stream, error) {
-	return t.provider.Call(ctx, t.modelFor(req), req)
+// tour keeps what was seen on the way.
+type tour struct {
+	*call
+	draw   uint64
+	tenant *limit.RetryBudget
+	failed [maxTargets]*llm.Error // the last error of each target
+	window int                    // of the widest target for which the request was too long
+	order  [maxTargets]int
 }
 
-// refused is the error of a target whose breaker lets no call through.
-func (t *target) refused() *llm.Error {
-	s := t.breaker.Snapshot(time.Now())
+// earn books the call with the budgets of its tenant and of all its targets: any of
+// them may have to answer it.
+func (t *tour) earn() {
+	share := t.client.retry.Budget
+	t.tenant.Earn(share)
+	for _, tg := range t.model.targets {
+		tg.Budget.Earn(share)
+	}
+}
+
+// plan lists the targets to try as indices, best first. An error says why no target may
+// serve the call.
+func (t *tour) plan() ([]int, error) {
+	now := time.Now()
+	targets := t.model.targets
+	tokens := targets[0].Tokens(t.req)
+	need := route.Need{Residency: t.residency, Window: t.window, Draw: t.draw}
+	if t.model.windows {
+		need.Tokens = tokens
+	}
+	state := func(i int) route.State { return targets[i].State(now, tokens, t.client.regions) }
+	plan := t.model.router.Plan(t.order[:0], need, state)
+	if len(plan) == 0 && need.Tokens > 0 { // tokens are guessed, of pictures badly: let the provider decide
+		need.Tokens = 0
+		plan = t.model.router.Plan(plan, need, state)
+	}
+	if len(plan) == 0 {
+		return nil, t.nowhere(need)
+	}
+	return plan, nil
+}
+
+// nowhere says why no target may serve the call.
+func (t *tour) nowhere(need route.Need) *llm.Error {
+	need.Tokens, need.Window = 0, 0
+	if t.residency != "" && len(t.model.router.Exclusions(need)) == len(t.model.targets) {
+		return &llm.Error{
+			Kind: llm.PolicyResidency, Message: fmt.Sprintf("no target of model %.100q is marked %q", t.model.name, t.residency),
+			Param: "x-forebay-residency", Limit: "residency", Value: t.residency,
+			Fix: "Ask for another model, or mark one of its targets with this residency.",
+		}
+	}
 	return &llm.Error{
-		Kind: llm.PolicyBreakerOpen, Message: "the breaker of " + t.name + " is open: " + s.Reason,
-		Fix: "Send the request again later.", RetryAfter: max(time.Until(s.RetryAt), time.Second),
-		Provider: t.providerName, Model: t.model,
+		Kind: llm.ProviderContextExceeded, Message: "the request is longer than any target's context window",
+		Limit: "context_window", Fix: "Shorten the request, or ask for a model with a larger context window.",
 	}
 }
 
-// wait is how long to pause before attempt n+2: a random time up to an
-// exponentially growing bound (full jitter, the AWS Architecture Blog's
-// "Exponential Backoff And Jitter"), or what the provider asks for if that is longer.
-func (r Retry) wait(n int, retryAfter time.Duration) time.Duration {
-	bound := min(r.Base<<min(n, 20), r.Cap)
-	return max(rand.N(bound+1), retryAfter)
+// attempt makes one call of the target at an index, and notes how it failed.
+func (t *tour) attempt(ctx context.Context, f *fetched, at int, others bool) error {
+	tg := t.model.targets[at]
+	err := t.call.attempt(ctx, tg, f, others)
+	if err == nil {
+		return nil
+	}
+	e := llm.AsError(err)
+	if e.Kind == llm.ProviderContextExceeded {
+		t.window = max(t.window, tg.Place.ContextWindow)
+	}
+	t.failed[at] = e
+	return e
 }
 
-// sleep pauses for d and reports whether ctx was still alive at the end.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
+// tooSmall says that the request was too long for a target with a window as large.
+func (t *tour) tooSmall(at int) bool {
+	return t.window > 0 && t.model.targets[at].Place.ContextWindow <= t.window
+}
+
+// over says that no further target may help: the time is up, or the error is about the
+// request itself. A request that is too long goes on to a larger window alone.
+func (t *tour) over(ctx context.Context, err error) bool {
+	kind := llm.KindOf(err)
+	return ctx.Err() != nil || !kind.TryNext() && !(kind == llm.ProviderContextExceeded && t.window > 0)
+}
+
+// again is the target to try once more: the best one by now of those whose failure may
+// pass.
+func (t *tour) again() (at int, ok bool) {
+	plan, err := t.plan()
+	if err != nil {
+		return 0, false
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
+	for _, at := range plan {
+		if e := t.failed[at]; e != nil && e.Kind.Retryable() && !e.NoRetry {
+			return at, true
+		}
+	}
+	return 0, false
+}
+
+// pause waits before a repeated attempt, for which it takes from both budgets. It is
+// false where the call has to do without one.
+func (t *tour) pause(ctx context.Context, n, at int) bool {
+	e, share := t.failed[at], t.client.retry.Budget
+	wait := max(limit.Backoff(n, t.client.retry.Base, t.client.retry.Cap), e.RetryAfter)
+	if time.Now().Add(wait).After(t.targetsUntil()) {
 		return false
 	}
+	if !t.model.targets[at].Budget.Spend(share) || !t.tenant.Spend(share) {
+		return false
+	}
+	t.client.monitor.Retried(e.Kind)
+	return limit.Pause(ctx, wait)
 }

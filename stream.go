@@ -97,25 +97,9 @@ func (c *Client) do(ctx context.Context, req *llm.Request, function invoker) (*R
 	return &Response{Response: res, Meta: s.Meta(), Streamed: req.Stream}, nil
 }
 
-// wholeAnswer is a stream of one chunk.
-type wholeAnswer struct {
-	chunk llm.Chunk
-	given bool
-}
-
-func (w *wholeAnswer) Next() (llm.Chunk, error) {
-	if w.given {
-		return llm.Chunk{}, io.EOF
-	}
-	w.given = true
-	return w.chunk, nil
-}
-
-func (*wholeAnswer) Close() error { return nil }
-
 // recalled is a cached answer as a stream.
 type recalled struct {
-	wholeAnswer
+	llm.OneChunk
 	entry *cache.Entry
 }
 
@@ -126,7 +110,7 @@ func (k *call) recall(e *cache.Entry) (*recalled, error) {
 		return nil, err
 	}
 	c := llm.Chunk{Raw: body, Events: 1, Last: true, Useful: true, Finish: e.Finish, Model: e.Model}
-	return &recalled{wholeAnswer{chunk: c}, e}, nil
+	return &recalled{llm.OneChunk{Chunk: c}, e}, nil
 }
 
 // deliver hands an answer to the caller.
@@ -198,6 +182,8 @@ func (k *call) fallBack(ctx context.Context, strategy degrade.Strategy, cause *l
 		src, strategy = k.standIn(ctx)
 	case degrade.Template:
 		src = k.template(cause)
+	case degrade.Simplified:
+		src = k.simplified(ctx)
 	}
 	if src == nil {
 		return nil
@@ -230,17 +216,27 @@ func (k *call) standIn(ctx context.Context) (llm.Stream, degrade.Strategy) {
 
 // template is the prepared text of the call's persona.
 func (k *call) template(cause *llm.Error) llm.Stream {
-	text, ok := k.client.degrader.Text(degrade.Case{
-		Operation: k.req.Operation, Persona: k.req.Persona, SupportID: k.req.ID, RetryAfter: cause.RetryAfter,
+	answer, ok := k.client.degrader.Load().Text(degrade.Case{
+		Operation: k.req.Operation, Persona: k.req.Persona, Locale: k.req.Locale, SupportID: k.req.ID, RetryAfter: cause.RetryAfter,
 	})
 	if !ok {
 		return nil
 	}
+	src := k.said(answer.Text)
+	if src != nil {
+		k.meta.Template = answer.Mark()
+	}
+	return src
+}
+
+// said is an answer that says text, in the form that the call asks for; nil where the
+// dialect has no way to say a text, as for embeddings.
+func (k *call) said(text string) llm.Stream {
 	body := k.req.Dialect.Compose(k.req, text)
 	if body == nil {
-		return nil // the dialect has no way to say a text here, as for embeddings
+		return nil
 	}
-	return &wholeAnswer{chunk: llm.Chunk{
+	return &llm.OneChunk{Chunk: llm.Chunk{
 		Raw: body, Events: 1, Last: true, Useful: true, Finish: llm.FinishStop, Text: func() string { return text },
 	}}
 }
@@ -253,6 +249,9 @@ func (k *call) close(err error) Meta {
 	}
 	if f := k.fetched; f != nil {
 		k.meta.Usage, k.meta.CostMicroUSD, k.meta.Cache.Stored = f.result()
+	} else if k.lesser != nil {
+		lesser := k.lesser.Meta()
+		k.meta.Usage, k.meta.CostMicroUSD = lesser.Usage, lesser.CostMicroUSD
 	} else if !k.fetching.Load() {
 		rec := k.record(outcomeOf(kind, k.meta.Degraded))
 		rec.Provider, rec.Model = k.meta.Provider, k.meta.Model
@@ -283,6 +282,9 @@ func (k *call) measure(kind llm.Kind) {
 	}
 	if t.Total > 0 {
 		c.Overhead = max(t.Total-t.Queue-t.Upstream, 0)
+	}
+	if kind == llm.PolicyOverloaded {
+		k.client.levels.Shed(k.op.label, time.Now())
 	}
 	k.client.monitor.Record(&c)
 }

@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,17 @@ func (s State) String() string {
 // MarshalText implements encoding.TextMarshaler with the state's name.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText implements encoding.TextUnmarshaler: it reads what MarshalText writes.
+func (s *State) UnmarshalText(text []byte) error {
+	for i, name := range stateNames {
+		if name == string(text) {
+			*s = State(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("breaker: %.40q is no state; use closed, half_open or open", text)
+}
+
 // Permit is the leave to make one call. It ends in exactly one Record or Cancel.
 // Its zero value is nobody's leave: Record and Cancel ignore it.
 type Permit struct {
@@ -46,25 +58,37 @@ type Outcome struct {
 	// Reason says in a word why the call failed, such as an llm.Kind; it becomes
 	// part of the reason for which the breaker opened. No prompts, no secrets.
 	Reason string
+	// Source is a hash of whose call it was, such as its tenant; 0 where that is not
+	// known. The failures of one source alone do not open a breaker while the target
+	// serves others well; see the package's comment.
+	Source uint64
 }
 
 // Snapshot is a breaker's state for people and for refusals.
 type Snapshot struct {
-	Name  string
-	State State
-	// Since is when the state began; zero for a breaker that was never open.
-	Since time.Time
+	Name  string `json:"name"`
+	State State  `json:"state"`
+	// Forced says that it was opened or closed by hand and stays so until Reset.
+	Forced bool `json:"forced"`
+	// Since is when the state began, or was forced; zero for a breaker that was never
+	// open or forced.
+	Since time.Time `json:"since,omitzero"`
 	// Reason is why the breaker opened or closed, such as "5 failures in a row:
 	// provider_overloaded"; while it is half-open, why it had opened. Empty for a
-	// breaker that was never open.
-	Reason string
-	// RetryAt is from when the first probe passes; zero unless State is Open.
-	RetryAt time.Time
+	// breaker that was never open. It begins with "forced" while Forced is set.
+	Reason string `json:"reason,omitempty"`
+	// RetryAt is from when the first probe passes; zero unless State is Open, and
+	// where it is forced.
+	RetryAt time.Time `json:"retry_at,omitzero"`
+	// Share is what Breaker.Share returns.
+	Share float64 `json:"share"`
 	// Consecutive is the number of failures since the last success. Failures, Slow
 	// and Total count the calls within the window. While the breaker is not closed
 	// they are what they were when it opened.
-	Consecutive           int
-	Failures, Slow, Total int64
+	Consecutive int   `json:"consecutive"`
+	Failures    int64 `json:"failures"`
+	Slow        int64 `json:"slow"`
+	Total       int64 `json:"total"`
 }
 
 // Breaker guards one target. It may be used concurrently; New makes it.
@@ -77,6 +101,9 @@ type Breaker struct {
 	closed atomic.Uint64
 	// state is machine.state, readable without the lock. It is written under mu.
 	state atomic.Uint32
+	// ramp is machine.ramp, readable without the lock. It is written under mu.
+	ramp    atomic.Pointer[time.Time]
+	rampFor time.Duration // never changes
 
 	mu      sync.Mutex // guards machine and telling; not held while OnChange runs
 	machine machine
@@ -91,19 +118,31 @@ func New(name string, cfg Config) *Breaker {
 
 func newBreaker(name string, cfg Config, jitter func() float64) *Breaker {
 	b := &Breaker{machine: newMachine(name, cfg, jitter)}
+	b.rampFor = b.machine.cfg.Ramp
 	b.publishLocked()
 	return b
 }
 
-// Allow says whether a call may be made now. If so, the permit has to come back by
+// Allow says whether a call of an unknown source may be made now; AllowSource is better
+// where the source is known. If so, the permit has to come back by
 // exactly one Record or Cancel, panics of the call included: a half-open breaker
 // waits for its probes (and gives up on them after MaxOpenFor).
 func (b *Breaker) Allow(now time.Time) (Permit, bool) {
 	if gen := b.closed.Load(); gen != 0 {
 		return Permit{gen: gen}, true
 	}
+	return b.AllowSource(now, 0)
+}
+
+// AllowSource is Allow for a call whose Outcome.Source will be source. A breaker that
+// opened on the failures of one source alone lets the calls of others pass as probes
+// at once; one success among them closes it.
+func (b *Breaker) AllowSource(now time.Time, source uint64) (Permit, bool) {
+	if gen := b.closed.Load(); gen != 0 {
+		return Permit{gen: gen}, true
+	}
 	b.mu.Lock()
-	p, ok := b.machine.allow(now)
+	p, ok := b.machine.allow(now, source)
 	b.unlockAndTell()
 	return p, ok
 }
@@ -111,13 +150,44 @@ func (b *Breaker) Allow(now time.Time) (Permit, bool) {
 // Ready says whether Allow would let a call pass now, and changes nothing. Another
 // call may be faster, so it decides nothing either: it saves the effort of
 // preparing a call that has no chance.
-func (b *Breaker) Ready(now time.Time) bool {
+func (b *Breaker) Ready(now time.Time) bool { return b.ReadySource(now, 0) }
+
+// ReadySource is to AllowSource what Ready is to Allow.
+func (b *Breaker) ReadySource(now time.Time, source uint64) bool {
 	if b.closed.Load() != 0 {
 		return true
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.machine.ready(now)
+	return b.machine.ready(b.machine.clock.at(now), source)
+}
+
+// Share is the part of its usual calls that the target should be given: 1 in the common
+// case, 0 while the breaker is not closed (probes are no share), and after it closed a
+// tenth, growing to 1 over Config.Ramp in proportion to the time. It is advice, for the
+// choice among targets and for a limiter that starts low: Allow does not refuse because
+// of it. It takes no lock.
+func (b *Breaker) Share(now time.Time) float64 {
+	if b.State() != Closed {
+		return 0
+	}
+	return grown(b.ramp.Load(), now, b.rampFor)
+}
+
+// rampFrom is the share that a ramp begins with.
+const rampFrom = 0.1
+
+// grown is the share at now of a ramp that began at from; nil is no ramp. A clock that
+// was set back by more than the ramp ends it.
+func grown(from *time.Time, now time.Time, ramp time.Duration) float64 {
+	if from == nil {
+		return 1
+	}
+	past := now.Sub(*from)
+	if past >= ramp || past < -ramp {
+		return 1
+	}
+	return rampFrom + (1-rampFrom)*max(float64(past)/float64(ramp), 0)
 }
 
 // Record says how a call ended. Calls that an earlier state let through change nothing.
@@ -135,15 +205,33 @@ func (b *Breaker) Cancel(p Permit) {
 	b.mu.Unlock()
 }
 
-// Trip opens the breaker by hand, Off or not, for as long as a failure would.
+// Trip opens the breaker by hand, Off or not, for as long as a failure would. It does
+// nothing to a breaker that is forced open or closed.
 func (b *Breaker) Trip(now time.Time, reason string) {
 	b.mu.Lock()
-	b.machine.open(now, reason)
+	b.machine.trip(now, reason)
 	b.unlockAndTell()
 }
 
-// Reset closes the breaker by hand and forgets all that it counted. Calls that are
-// still out change nothing when they end.
+// ForceOpen opens the breaker by hand, Off or not, and keeps it so: no call and no
+// probe passes until Reset or ForceClosed. Calls that are still out change nothing.
+func (b *Breaker) ForceOpen(now time.Time, reason string) {
+	b.mu.Lock()
+	b.machine.force(now, Open, reason)
+	b.unlockAndTell()
+}
+
+// ForceClosed closes the breaker by hand and keeps it so: outcomes are counted from
+// zero, and none opens it until Reset or ForceOpen. There is no ramp.
+func (b *Breaker) ForceClosed(now time.Time, reason string) {
+	b.mu.Lock()
+	b.machine.force(now, Closed, reason)
+	b.unlockAndTell()
+}
+
+// Reset ends what ForceOpen or ForceClosed began, closes the breaker by hand and forgets
+// all that it counted. Calls that are still out change nothing when they end. If the
+// breaker was not closed, its share is ramped up.
 func (b *Breaker) Reset(now time.Time) {
 	b.mu.Lock()
 	b.machine.reset(now)
@@ -170,6 +258,7 @@ func (b *Breaker) publishLocked() {
 	if b.closed.Load() == gen && b.State() == b.machine.state {
 		return // the common case: leave the cache line to its readers
 	}
+	b.ramp.Store(b.machine.ramp)
 	b.state.Store(uint32(b.machine.state))
 	b.closed.Store(gen)
 }

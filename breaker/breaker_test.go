@@ -198,7 +198,7 @@ func TestJitterSpreads(t *testing.T) {
 	for range 20 {
 		r := newRig(t, breaker.Config{})
 		r.calls(5, true)
-		seen[r.untilRetry().Truncate(100*time.Millisecond)] = true
+		seen[r.untilRetry().Truncate(5*time.Millisecond)] = true
 	}
 	if len(seen) < 10 {
 		t.Errorf("20 breakers retry at %d different times", len(seen))
@@ -248,7 +248,7 @@ func TestLostProbes(t *testing.T) {
 	for range 3 {
 		lost, _ = r.Allow(r.now)
 	}
-	r.now = r.now.Add(5*time.Minute - 1)
+	r.now = r.now.Add(8*time.Second - 1)
 	if r.Ready(r.now) || r.call(false) {
 		t.Fatal("a fourth probe passed")
 	}
@@ -270,10 +270,10 @@ func TestTripAndReset(t *testing.T) {
 		if s := r.Snapshot(r.now); s.State != breaker.Open || s.Reason != "maintenance" || r.call(false) {
 			t.Errorf("tripped: %+v", s)
 		}
-		r.now = r.now.Add(10 * time.Second)
+		r.now = r.now.Add(100 * time.Millisecond)
 		before := r.Snapshot(r.now).RetryAt
 		r.Trip(r.now, "longer") // restarts the time, does not double it
-		if d := r.Snapshot(r.now).RetryAt.Sub(r.now); d > 36*time.Second || before.Equal(r.now.Add(d)) {
+		if d := r.Snapshot(r.now).RetryAt.Sub(r.now); d > 1200*time.Millisecond || before.Equal(r.now.Add(d)) {
 			t.Errorf("tripped again: open for %s", d)
 		}
 		r.Reset(r.now)
@@ -283,7 +283,7 @@ func TestTripAndReset(t *testing.T) {
 		}
 		r.calls(1, false)
 		r.Trip(r.now, "again")
-		if d := r.untilRetry(); d > 36*time.Second {
+		if d := r.untilRetry(); d > 1200*time.Millisecond {
 			t.Errorf("open for %s after a reset", d)
 		}
 		r.calls(3, false)

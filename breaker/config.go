@@ -30,12 +30,16 @@ type Config struct {
 	// doubles it, up to MaxOpenFor; then up to 20 % are added or taken off at
 	// random, so that many breakers do not probe a recovering target in step.
 	// A breaker that stayed closed for as long as it was open starts from OpenFor
-	// again. Zero means 30 s, and 5 min or OpenFor if that is longer.
+	// again. Zero means 1 s, and 8 s or OpenFor if that is longer: a target that is
+	// well again is found within 10 s, and a long outage costs a few probes each time.
 	OpenFor, MaxOpenFor time.Duration
 	// Probes is how many calls pass at once while the breaker is half-open, and how
 	// many of them have to succeed before it closes. One failure opens it again.
 	// Zero means 3.
 	Probes int
+	// Ramp is how long Breaker.Share takes to grow from a tenth to all after the
+	// breaker closed. Zero means 5 s. -1, or anything below zero, means no ramp.
+	Ramp time.Duration
 	// SlowCall is the duration from which a call counts as slow. Zero means that no
 	// call does.
 	SlowCall time.Duration
@@ -69,8 +73,8 @@ func (c Config) Validate() error {
 	check(c.FailureRate <= 1, "failure_rate", c.FailureRate, "a share from 0 to 1, or -1 for no such rule") // NaN fails too
 	check(c.Window >= 0, "window", c.Window, "a duration above 0, such as 5m")
 	check(c.MinVolume >= 0, "min_volume", c.MinVolume, "a number of calls from 1")
-	check(c.OpenFor >= 0, "open_for", c.OpenFor, "a duration above 0, such as 30s")
-	check(c.MaxOpenFor >= 0, "max_open_for", c.MaxOpenFor, "a duration above 0, such as 5m")
+	check(c.OpenFor >= 0, "open_for", c.OpenFor, "a duration above 0, such as 1s")
+	check(c.MaxOpenFor >= 0, "max_open_for", c.MaxOpenFor, "a duration above 0, such as 8s")
 	if c.MaxOpenFor > 0 {
 		openFor := c.withDefaults().OpenFor
 		check(c.MaxOpenFor >= openFor, "max_open_for", c.MaxOpenFor, fmt.Sprintf("at least open_for (%s)", openFor))
@@ -87,12 +91,15 @@ func (c Config) withDefaults() Config {
 	if c.Consecutive == 0 || c.Consecutive < -1 {
 		c.Consecutive = 5
 	}
-	c.FailureRate = share(c.FailureRate, 0.1)
-	c.SlowRate = share(c.SlowRate, 0.5)
-	c.Window = positive(c.Window, 5*time.Minute)
+	c.FailureRate = part(c.FailureRate, 0.1)
+	c.SlowRate = part(c.SlowRate, 0.5)
+	c.Window = min(positive(c.Window, 5*time.Minute), longest)
 	c.MinVolume = positive(c.MinVolume, 20)
-	c.OpenFor = positive(c.OpenFor, 30*time.Second)
-	c.MaxOpenFor = max(positive(c.MaxOpenFor, 5*time.Minute), c.OpenFor)
+	c.OpenFor = min(positive(c.OpenFor, time.Second), longest)
+	c.MaxOpenFor = min(max(positive(c.MaxOpenFor, 8*time.Second), c.OpenFor), longest)
+	if c.Ramp == 0 {
+		c.Ramp = 5 * time.Second
+	}
 	c.Probes = positive(c.Probes, 3)
 	return c
 }
@@ -104,7 +111,7 @@ func positive[T int | time.Duration](v, fallback T) T {
 	return v
 }
 
-func share(v, fallback float64) float64 {
+func part(v, fallback float64) float64 {
 	if v == 0 || v > 1 || math.IsNaN(v) {
 		return fallback
 	}

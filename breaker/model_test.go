@@ -10,233 +10,282 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/breaker"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 )
 
-// past is one outcome that the model remembers.
-type past struct {
-	at     time.Time
-	failed bool
+// flight is a call that is out.
+type flight struct {
+	permit  breaker.Permit
+	source  uint64
+	current bool // the present state let it through
 }
 
-// model is the breaker written down plainly: it remembers every outcome and counts
-// when asked. It follows the real one and checks each of its answers.
+// model drives a breaker and the plain one with the same steps, and compares.
 type model struct {
 	*rig
-	cfg   breaker.Config
-	state breaker.State
-
-	history     []past // outcomes since it closed
-	consecutive int
-	current     map[breaker.Permit]int // calls out that this state let through
-	old         []breaker.Permit       // calls out that an earlier state let through
-	succeeded   int
-	probes      int
-	opened      int
+	*plain
+	out  []flight
+	ties int
 }
 
-func (m *model) turn(to breaker.State) {
-	for p, n := range m.current {
-		for range n {
-			m.old = append(m.old, p)
-		}
+func newModel(t *testing.T, cfg breaker.Config) *model {
+	return &model{rig: newRig(t, cfg), plain: newPlain(cfg)}
+}
+
+// time is the time that a call hands over: goroutines that waited hand over older ones.
+func (m *model) time(r *rand.Rand) time.Time {
+	m.see(m.rig.now)
+	if r.IntN(20) == 0 {
+		return m.rig.now.Add(-time.Duration(r.IntN(1000)) * time.Millisecond)
 	}
-	m.current = map[breaker.Permit]int{}
-	m.state, m.succeeded, m.probes, m.history, m.consecutive = to, 0, 0, nil, 0
+	return m.rig.now
 }
 
-func (m *model) allow() {
-	retryAt := m.Snapshot(m.now).RetryAt
-	ready := m.Ready(m.now)
-	p, ok := m.Allow(m.now)
-	want := m.state == breaker.Closed ||
-		m.state == breaker.Open && !m.now.Before(retryAt) ||
-		m.state == breaker.HalfOpen && m.probes < m.cfg.Probes
+// renew follows a change of state: what is out belongs to an earlier one.
+func (m *model) renew() {
+	for i := range m.out {
+		m.out[i].current = false
+	}
+}
+
+func (m *model) allowOne(r *rand.Rand, source uint64) {
+	now, asked := m.time(r), source
+	if r.IntN(5) == 0 {
+		asked = 0 // a caller that does not say
+	}
+	was, want := m.plain.state, m.ready(asked)
+	ready := m.ReadySource(now, asked)
+	p, ok := m.AllowSource(now, asked)
 	if ok != want || ready != want {
-		m.t.Fatalf("%s: allowed %t, ready %t, want %t", m.state, ok, ready, want)
+		m.t.Fatalf("%s: allowed %t, ready %t, want %t", was, ok, ready, want)
 	}
 	if !ok {
 		return
 	}
-	if m.state == breaker.Open {
-		m.turn(breaker.HalfOpen)
+	if m.allow(); was != m.plain.state {
+		m.renew()
 	}
-	if m.state == breaker.HalfOpen {
-		m.probes++
-	}
-	m.current[p]++
+	m.out = append(m.out, flight{p, source, true})
 }
 
 // end takes one of the calls that are out.
-func (m *model) end(r *rand.Rand) (p breaker.Permit, current, ok bool) {
-	if len(m.old) > 0 && r.IntN(3) == 0 {
-		i := r.IntN(len(m.old))
-		p = m.old[i]
-		m.old[i] = m.old[len(m.old)-1]
-		m.old = m.old[:len(m.old)-1]
-		return p, false, true
+func (m *model) end(r *rand.Rand) (f flight, ok bool) {
+	if len(m.out) == 0 {
+		return f, false
 	}
-	for p := range m.current { // there is one key at most
-		if m.current[p]--; m.current[p] == 0 {
-			delete(m.current, p)
-		}
-		return p, true, true
-	}
-	return p, false, false
+	i, last := r.IntN(len(m.out)), len(m.out)-1
+	f = m.out[i]
+	m.out[i] = m.out[last]
+	m.out = m.out[:last]
+	return f, true
 }
 
-func (m *model) record(r *rand.Rand, failed bool) {
-	p, current, ok := m.end(r)
+func (m *model) recordOne(r *rand.Rand, failing []float64) {
+	f, ok := m.end(r)
 	if !ok {
 		return
 	}
-	m.Record(m.now, p, outcome(failed))
-	switch {
-	case !current:
-	case m.state == breaker.HalfOpen && failed:
-		m.turn(breaker.Open)
-		m.opened++
-	case m.state == breaker.HalfOpen:
-		m.probes--
-		if m.succeeded++; m.succeeded == m.cfg.Probes {
-			m.turn(breaker.Closed)
+	o := outcome(r.Float64() < failing[f.source])
+	o.Source = f.source
+	if r.IntN(3) == 0 && r.Float64() < failing[f.source] {
+		o.Took = time.Minute
+	}
+	m.Record(m.time(r), f.permit, o)
+	if !f.current {
+		return
+	}
+	was := m.plain.state
+	m.tie = false
+	m.record(f.source, o.Failed, o.Took >= m.cfg.SlowCall)
+	if m.tie { // either source may be taken for the worst
+		m.ties++
+		m.resetBoth()
+	} else if was != m.plain.state {
+		m.renew()
+	}
+}
+
+func (m *model) resetBoth() {
+	m.Reset(m.rig.now)
+	m.forced = false
+	m.turn(breaker.Closed)
+	m.served, m.openFor = map[uint64]time.Time{}, 0
+	m.renew()
+}
+
+// byHand trips, forces or resets.
+func (m *model) byHand(r *rand.Rand) {
+	now := m.time(r)
+	switch r.IntN(5) {
+	case 0:
+		m.Trip(now, "by hand")
+		if !m.forced {
+			m.culprit, m.decider = 0, 0
+			m.open()
+			m.renew()
 		}
+	case 1:
+		m.ForceOpen(now, "by hand")
+		m.force(breaker.Open)
+	case 2:
+		m.ForceClosed(now, "by hand")
+		m.force(breaker.Closed)
 	default:
-		m.recordClosed(failed)
+		m.resetBoth()
 	}
 }
 
-func (m *model) recordClosed(failed bool) {
-	m.history = append(m.history, past{m.now, failed})
-	m.consecutive++
-	if !failed {
-		m.consecutive = 0
+func (m *model) force(to breaker.State) {
+	if !m.forced {
+		m.since = m.plain.now
 	}
-	s := m.Snapshot(m.now)
-	m.checkCounts(s)
-	if failed && m.mustOpen(s) {
-		m.turn(breaker.Open)
-		m.opened++
-	}
+	m.turn(to)
+	m.forced, m.openFor, m.retryAt, m.ramp = true, 0, time.Time{}, time.Time{}
+	m.served = map[uint64]time.Time{}
+	m.renew()
 }
 
-// checkCounts: everything of the window without its oldest step is counted, and
-// nothing from before it.
-func (m *model) checkCounts(s breaker.Snapshot) {
-	var sure, possible, sureFailed, possibleFailed int64
-	count := func(from time.Time, n, f *int64) {
-		for i := len(m.history) - 1; i >= 0 && !m.history[i].at.Before(from); i-- {
-			*n++
-			if m.history[i].failed {
-				*f++
-			}
-		}
-	}
-	count(m.now.Add(-m.cfg.Window+m.cfg.Window/30), &sure, &sureFailed)
-	count(m.now.Add(-m.cfg.Window), &possible, &possibleFailed)
-	if s.Total < sure || s.Total > possible || s.Failures < sureFailed || s.Failures > possibleFailed {
-		m.t.Fatalf("counted %d of %d failed, the window holds %d to %d of %d to %d",
-			s.Failures, s.Total, sureFailed, possibleFailed, sure, possible)
-	}
-}
-
-func (m *model) mustOpen(s breaker.Snapshot) bool {
-	above := func(hits, n, sigmas float64) bool {
-		q := m.cfg.FailureRate
-		return hits > q*n && (hits-q*n)*(hits-q*n) > sigmas*sigmas*q*(1-q)*n
-	}
-	recent := 0.0
-	for _, p := range m.history[max(0, len(m.history)-64):] {
-		if p.failed {
-			recent++
-		}
-	}
-	return m.consecutive >= m.cfg.Consecutive ||
-		s.Total >= int64(m.cfg.MinVolume) && (above(float64(s.Failures), float64(s.Total), 3) ||
-			s.Total >= 64 && above(recent, 64, 5))
-}
-
-func (m *model) step(r *rand.Rand, failing float64) {
+// step does one thing and compares.
+func (m *model) step(r *rand.Rand, failing []float64) {
 	switch k := r.IntN(1000); {
-	case k < 480:
-		m.allow()
-	case k < 900:
-		m.record(r, r.Float64() < failing)
-	case k < 940:
-		if p, current, ok := m.end(r); ok {
-			m.Cancel(p)
-			if current && m.state == breaker.HalfOpen {
+	case k < 450:
+		m.allowOne(r, uint64(r.IntN(len(failing))))
+	case k < 890:
+		m.recordOne(r, failing)
+	case k < 930:
+		if f, ok := m.end(r); ok {
+			m.Cancel(f.permit)
+			if f.current && m.plain.state == breaker.HalfOpen {
 				m.probes--
 			}
 		}
-	case k < 996:
-		m.now = m.now.Add(time.Duration(r.Int64N(int64(m.cfg.Window / 20))))
-	case k < 998:
-		m.Trip(m.now, "by hand")
-		m.turn(breaker.Open)
-	default:
-		m.Reset(m.now)
-		m.turn(breaker.Closed)
+	case k < 978:
+		m.rig.now = m.rig.now.Add(time.Duration(r.Int64N(int64(m.cfg.Window / 20))))
+	case k < 980:
+		m.rig.now = m.rig.now.Add(time.Duration(r.Int64N(int64(2 * time.Minute))))
+	case k < 997 && m.plain.state == breaker.Open && !m.forced:
+		if due := m.retryAt.Add(time.Duration(r.IntN(2) - 1)); due.After(m.rig.now) { // on one side of it, or the other
+			m.rig.now = due
+		}
+	case k >= 998 || m.forced && k >= 980: // what is forced does not stay so for long
+		m.byHand(r)
 	}
-	s := m.Snapshot(m.now)
-	if s.State != m.state || m.State() != m.state {
-		m.t.Fatalf("state %s, the model says %s (%s)", s.State, m.state, s.Reason)
+	m.see(m.rig.now)
+	m.compare()
+}
+
+func (m *model) compare() {
+	s := m.Snapshot(m.rig.now)
+	if m.plain.state == breaker.Open && m.retryAt.IsZero() && !m.forced { // just opened
+		d := s.RetryAt.Sub(m.plain.now)
+		if d < m.openFor*8/10-1 || d > m.openFor*12/10+1 {
+			m.t.Fatalf("open for %s, want %s ± 20 %%", d, m.openFor)
+		}
+		m.retryAt = s.RetryAt
+	}
+	if m.plain.state == breaker.Closed {
+		m.toStep()
+	}
+	all := m.window()
+	want := breaker.Snapshot{
+		Name: "target", State: m.plain.state, Forced: m.forced, Since: m.since, Reason: s.Reason, Share: m.share(),
+		Consecutive: m.consecutive(), Failures: int64(all.failed), Slow: int64(all.slow), Total: int64(all.total),
+	}
+	if m.plain.state == breaker.Open {
+		want.RetryAt = m.retryAt
+	}
+	if d := cmp.Diff(want, s, cmpopts.EquateApprox(0, 1e-9)); d != "" || m.State() != s.State || m.Share(m.rig.now) != s.Share {
+		m.t.Fatalf("the breaker differs from the plain one:\n%s", d)
+	}
+	if (s.State != breaker.Closed || s.Forced) && s.Reason == "" {
+		m.t.Fatal("no reason given")
 	}
 	if m.probes > m.cfg.Probes {
 		m.t.Fatalf("%d probes at once", m.probes)
 	}
-	if (s.State == breaker.Open) == s.RetryAt.IsZero() {
-		m.t.Fatalf("state %s, retry at %s", s.State, s.RetryAt)
+}
+
+// moods are how the sources fail in one stretch of time.
+func moods(r *rand.Rand, sources int) []float64 {
+	failing := make([]float64, sources)
+	for i := range failing {
+		failing[i] = 0.02
 	}
+	every := []float64{0, 0.02, 0.25, 0.5, 1}[r.IntN(5)]
+	switch r.IntN(3) {
+	case 0: // all alike
+		for i := range failing {
+			failing[i] = every
+		}
+	case 1: // one of them
+		failing[r.IntN(sources)] = every
+	default: // some of them
+		for i := range failing {
+			if r.IntN(2) == 0 {
+				failing[i] = every
+			}
+		}
+	}
+	return failing
 }
 
-func newModel(t *testing.T, cfg breaker.Config) *model {
-	return &model{rig: newRig(t, cfg), cfg: cfg, current: map[breaker.Permit]int{}}
-}
-
-// TestMillionSteps drives breaker and model with a million seeded random steps in
-// phases of a healthy, a flaky and a dead target. FOREBAY_SEED repeats a run.
+// TestMillionSteps drives breaker and model with seeded random steps in phases of
+// healthy, flaky and dead targets and sources: 50,000, and a million with FOREBAY_LONG=1.
+// FOREBAY_SEED chooses other steps than the usual ones.
 func TestMillionSteps(t *testing.T) {
-	const steps = 1_000_000
-	seed := rand.Uint64()
+	steps, seed := 50_000, uint64(1)
+	if long() {
+		steps = 1_000_000
+	}
 	if s := os.Getenv("FOREBAY_SEED"); s != "" {
 		seed, _ = strconv.ParseUint(s, 10, 64)
 	}
 	t.Logf("FOREBAY_SEED=%d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	// Probes that come back late are a test of their own: the open time here is long.
-	m := newModel(t, breaker.Config{
-		Consecutive: 6, FailureRate: 0.2, Window: 10 * time.Second, MinVolume: 20,
-		OpenFor: 3 * time.Second, MaxOpenFor: 100 * time.Hour, Probes: 3,
-	})
-	failing := 0.0
+	var m *model
+	var failing []float64
+	opened, alone, ties := 0, 0, 0
 	for i := range steps {
-		if i%2000 == 0 {
-			failing = []float64{0, 0.02, 0.25, 0.5, 1}[r.IntN(5)]
-			m.Reset(m.now) // or long outages push the open time towards its bound
-			m.turn(breaker.Closed)
+		if i%1000 == 0 { // or long outages push the open time towards its bound
+			if m != nil {
+				opened, alone, ties = opened+m.opened, alone+m.alone, ties+m.ties
+			}
+			// Probes that come back late are a test of their own: the bound of the open time is far.
+			m = newModel(t, breaker.Config{
+				Consecutive: 6, FailureRate: 0.2, Window: 10 * time.Second, MinVolume: 20, Ramp: 2 * time.Second,
+				OpenFor: 3 * time.Second, MaxOpenFor: 100 * time.Hour, Probes: 3, SlowCall: time.Second, SlowRate: 0.4,
+			})
+		}
+		if i%200 == 0 {
+			failing = moods(r, 1+r.IntN(6))
+			m.out = nil
 		}
 		m.step(r, failing)
 	}
-	if m.opened < 1000 {
-		t.Errorf("opened %d times only: the steps test little", m.opened)
+	t.Logf("%d steps, opened %d times, of which for one source alone %d; %d ties", steps, opened, alone, ties)
+	if opened < steps/2000 || alone < steps/10_000 {
+		t.Error("the steps test little")
 	}
-	t.Logf("%d steps, opened %d times", steps, m.opened)
 }
 
 // TestRandomConfigs runs the model over other configurations; rapid shrinks what it finds.
 func TestRandomConfigs(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := newModel(t, breaker.Config{
+			Off:         rapid.IntRange(0, 9).Draw(rt, "off") == 0,
 			Consecutive: rapid.IntRange(1, 10).Draw(rt, "consecutive"),
 			FailureRate: rapid.Float64Range(0.01, 1).Draw(rt, "rate"),
 			Window:      time.Duration(rapid.IntRange(30, 1e6).Draw(rt, "window")) * time.Millisecond,
 			MinVolume:   rapid.IntRange(1, 50).Draw(rt, "volume"),
-			MaxOpenFor:  1000 * time.Hour,
-			Probes:      rapid.IntRange(1, 5).Draw(rt, "probes"),
+			OpenFor:     time.Second, MaxOpenFor: 1000 * time.Hour,
+			Ramp:     5 * time.Second,
+			Probes:   rapid.IntRange(1, 5).Draw(rt, "probes"),
+			SlowCall: time.Second, SlowRate: rapid.Float64Range(0.01, 1).Draw(rt, "slow"),
 		})
-		failing := rapid.Float64Range(0, 1).Draw(rt, "failing")
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0))
+		failing := moods(r, rapid.IntRange(1, 16).Draw(rt, "sources"))
 		for range 300 {
 			m.step(r, failing)
 		}
@@ -280,17 +329,29 @@ func TestDetection(t *testing.T) {
 	}
 }
 
-// TestNoFalseOpening: a million calls of which one in a hundred fails at random,
-// at every pace: at low ones each window is a small sample.
+// long says whether tests run in full, and not only as much as each change needs.
+func long() bool { return os.Getenv("FOREBAY_LONG") == "1" }
+
+// TestNoFalseOpening: calls of which one in a hundred fails at random, at every pace (at
+// low ones each window is a small sample), of one tenant and of ten: 100,000 each, and
+// a million with several seeds with FOREBAY_LONG=1.
 func TestNoFalseOpening(t *testing.T) {
-	for _, every := range []time.Duration{50 * time.Millisecond, time.Second, 14 * time.Second} {
-		r := rand.New(rand.NewPCG(uint64(every), 2))
-		b := newRig(t, breaker.Config{})
-		for i := range 1_000_000 {
-			if !b.call(r.Float64() < 0.01) {
-				t.Fatalf("a call every %s: opened after %d calls: %s", every, i, b.Snapshot(b.now).Reason)
+	calls, seeds := 100_000, uint64(1)
+	if long() {
+		calls, seeds = 1_000_000, 5
+	}
+	for seed := range seeds {
+		for _, every := range []time.Duration{50 * time.Millisecond, time.Second, 14 * time.Second} {
+			for _, tenants := range []uint64{1, 10} {
+				r := rand.New(rand.NewPCG(uint64(every)+tenants, 2+seed))
+				b := newRig(t, breaker.Config{})
+				for i := range calls {
+					if !b.from(1+r.Uint64N(tenants), r.Float64() < 0.01) {
+						t.Fatalf("%d tenants, a call every %s: opened after %d calls: %s", tenants, every, i, b.Snapshot(b.now).Reason)
+					}
+					b.now = b.now.Add(every)
+				}
 			}
-			b.now = b.now.Add(every)
 		}
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/forebay-ai/forebay/backlog"
 	"github.com/forebay-ai/forebay/breaker"
 	"github.com/forebay-ai/forebay/cache"
-	"github.com/forebay-ai/forebay/cost"
 	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/provider/openai"
 	"github.com/forebay-ai/forebay/provider/simulated"
 	"github.com/forebay-ai/forebay/queue"
+	"github.com/forebay-ai/forebay/route"
 )
 
 // Forebay makes the configuration of a client, with providers of its own each time
@@ -32,8 +32,9 @@ func (f *File) Forebay() (forebay.Config, error) {
 	cfg := forebay.Config{
 		Providers: providers, Models: f.models(), Operations: map[string]forebay.Operation{},
 		Defaults: f.operation("defaults"),
-		Cache:    f.cacheConfig(), Queue: f.queueConfig(), Jobs: forebay.Jobs{Queue: f.backlogConfig()}, Breaker: f.breakerConfig(), Retry: f.retry(), Degrade: f.degradeConfig(),
-		Limits: limit.Config{MaxConcurrent: orNone(v.Int("limits", "max_concurrent"))},
+		Cache:    f.cacheConfig(), Queue: f.queueConfig(), Jobs: forebay.Jobs{Queue: f.backlogConfig()}, Breaker: f.breakerConfig(), Retry: f.retry(), Degrade: f.degradeConfig(f.texts),
+		Limits:   limit.Config{MaxConcurrent: orNone(v.Int("limits", "max_concurrent"))},
+		Adaptive: limit.ControllerConfig{Off: !v.Bool("limits", "adaptive")},
 	}
 	d := &cfg.Defaults.Cache // what operations have too stands under cache for all of them
 	d.TTL = v.Duration("cache", "ttl")
@@ -119,16 +120,10 @@ func (f *File) models() map[string]forebay.Model {
 	v := f.values
 	all := map[string]forebay.Model{}
 	for _, name := range v.Names("models") {
-		var m forebay.Model
+		m := forebay.Model{Strategy: route.Strategy(v.Text("models", name, "strategy"))}
 		for _, i := range v.Names("models", name, "targets") {
 			at := func(member ...string) []string { return append([]string{"models", name, "targets", i}, member...) }
-			m.Targets = append(m.Targets, forebay.Target{
-				Provider: v.Text(at("provider")...), Model: v.Text(at("model")...), Family: v.Text(at("family")...),
-				Price: cost.Price{
-					Input: v.Int(at("price", "input")...), Output: v.Int(at("price", "output")...),
-					CacheRead: v.Int(at("price", "cache_read")...), CacheWrite: v.Int(at("price", "cache_write")...),
-				},
-			})
+			m.Targets = append(m.Targets, f.target(at))
 		}
 		all[name] = m
 	}
@@ -144,6 +139,7 @@ func (f *File) operation(path ...string) forebay.Operation {
 		Prompt: v.Text(at("prompt")...), PromptVersion: v.Text(at("prompt_version")...),
 		Cache: f.cachePolicy(at),
 	}
+	f.course(&o, at)
 	for _, s := range v.List(at("fallback")...) {
 		o.Fallback = append(o.Fallback, degrade.Strategy(s))
 	}
@@ -231,6 +227,7 @@ func (f *File) breakerConfig() breaker.Config {
 		OpenFor:     v.Duration("breaker", "open_for"),
 		MaxOpenFor:  v.Duration("breaker", "max_open_for"),
 		Probes:      int(v.Int("breaker", "probes")),
+		Ramp:        orNegative(v.Duration("breaker", "ramp")),
 		SlowCall:    v.Duration("breaker", "slow_call"),
 		SlowRate:    v.Float("breaker", "slow_rate"),
 	}
@@ -246,26 +243,6 @@ func (f *File) retry() forebay.Retry {
 		r.Max = -1 // no call may be repeated; the struct's zero means the default
 	}
 	return r
-}
-
-func (f *File) degradeConfig() degrade.Config {
-	v := f.values
-	c := degrade.Config{
-		Off: !v.Bool("degrade", "enabled"), Personas: map[string]degrade.Persona{}, Templates: map[string]map[string]string{},
-	}
-	for _, name := range v.Names("personas") {
-		c.Personas[name] = degrade.Persona{
-			Locale: v.Text("personas", name, "locale"), Tone: v.Text("personas", name, "tone"), Templates: f.texts[name],
-		}
-	}
-	for _, operation := range v.Names("templates") {
-		texts := map[string]string{}
-		for _, locale := range v.Names("templates", operation) {
-			texts[emptyForAny(locale)] = v.Text("templates", operation, locale)
-		}
-		c.Templates[emptyForAny(operation)] = texts
-	}
-	return c
 }
 
 // unboundedJobs is how many jobs of a band are in progress where limits have no

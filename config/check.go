@@ -269,6 +269,7 @@ func (f *File) checkModels(broken bool) {
 		}
 		for _, i := range v.Names(targets...) {
 			target := append(slices.Clone(targets), i)
+			f.checkTarget(target)
 			p := v.Get(append(slices.Clone(target), "provider")...)
 			switch {
 			case p == nil:
@@ -311,6 +312,7 @@ func (f *File) checkCalls() {
 		if s := get("fallback"); s != nil {
 			f.checkFallback(s)
 		}
+		f.checkCourse(get)
 		if s := get("deadline"); s != nil && s.Value.(time.Duration) <= v.Duration("retry", "base") && v.Has("retry", "base") {
 			s.Wrong(fmt.Sprintf("%s: %s leaves no time for a retry, whose first wait is %s", s.Key, settings.FormatDuration(s.Value.(time.Duration)), settings.FormatDuration(v.Duration("retry", "base"))), "Lower retry.base, or raise the deadline.")
 		}
@@ -321,9 +323,6 @@ func (f *File) checkFallback(s *settings.Setting) {
 	list := s.Value.([]string)
 	if i := slices.Index(list, "error"); i >= 0 && i < len(list)-1 {
 		s.Wrong(s.Key+": error ends the list, so what stands behind it is never tried", "Put error last.")
-	}
-	if slices.Contains(list, "simplified") {
-		f.warnings = append(f.warnings, fmt.Sprintf("accepted, no effect in this version: simplified in %s (%s). The next of the list is tried.", s.Key, s.Origin()))
 	}
 }
 

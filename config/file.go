@@ -30,7 +30,7 @@ type File struct {
 	dir      string
 	found    []string
 	warnings []string
-	texts    map[string]map[string]string // of personas, by persona and operation
+	texts    texts // as the directories had them when the configuration was read
 }
 
 // Key lets a caller in and says what for.

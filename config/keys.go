@@ -41,6 +41,7 @@ func serverKeys() []*settings.Key {
 			Path: "control", Kind: settings.Address, Env: "FOREBAY_CONTROL", Example: "127.0.0.1:8081",
 			Doc: "Where /metrics, /healthz, /readyz and /v1/health are served apart from calls. /metrics is then not on listen.",
 		},
+		templatesDirKey(),
 		{
 			Path: "keys[].name", Kind: settings.Text, Example: "web",
 			Doc: "The key's name in logs and accounts: 1 to 64 of A-Z a-z 0-9 . _ -. Required. FOREBAY_KEYS gives keys without a file, and then the file's are not used.",
@@ -145,7 +146,7 @@ func modelKeys() []*settings.Key {
 			Doc: "Dollars for a million " + what + ".",
 		}
 	}
-	return []*settings.Key{
+	return append([]*settings.Key{
 		{
 			Path: "models.*.targets[].provider", Kind: settings.Text, Example: "openai",
 			Doc: "A name under providers. Required. Targets are tried in the order of the list; the model named * stands for every model that is not named.",
@@ -162,12 +163,12 @@ func modelKeys() []*settings.Key {
 		price("output", "output tokens"),
 		price("cache_read", "input tokens read from the provider's prompt cache"),
 		price("cache_write", "input tokens written to the provider's prompt cache"),
-	}
+	}, targetKeys()...)
 }
 
 // callKeys are the settings that operations have and defaults too.
 func callKeys(under string) []*settings.Key {
-	return []*settings.Key{
+	return append([]*settings.Key{
 		{
 			Path: under + ".model", Kind: settings.Text, Example: "haiku",
 			Doc: "The model of calls that name none: a name under models.",
@@ -178,7 +179,7 @@ func callKeys(under string) []*settings.Key {
 		},
 		{
 			Path: under + ".fallback", Kind: settings.Choices, Choices: fallbacks(), Example: "[cached, template, error]",
-			Doc: "What is tried, in order, when every target failed: cached (an answer that is no longer fresh), template (a prepared text), simplified (no effect in this version), error.",
+			Doc: "What is tried, in order, when every target failed: cached (an answer that is no longer fresh), template (a prepared text), simplified (a lesser answer: that of simplified.model, or of a function), error.",
 		},
 		{
 			Path: under + ".cache.off", Kind: settings.Bool, Example: "true",
@@ -200,7 +201,7 @@ func callKeys(under string) []*settings.Key {
 			Path: under + ".cache.stale_if_error", Kind: settings.Duration, Low: 0, High: 365 * day, Example: "24h",
 			Doc: "How long after its end an answer may stand in when every target failed, at most cache.stale_for; the fallback cached is then first, also where fallback does not list it. 0 means not at all. Without it, where fallback lists cached, as long as answers are kept.",
 		},
-	}
+	}, courseKeys(under)...)
 }
 
 // One table on purpose: rows read best together.
@@ -212,6 +213,7 @@ func operationKeys() []*settings.Key {
 	d[3].Initial = "false"
 	d[6].Initial = "false"
 	d[4].Initial = "tenant, user, persona"
+	setCourse(d)
 	o := callKeys("operations.*")
 	for _, k := range o {
 		k.Doc += " Without it, that of defaults."
@@ -251,29 +253,4 @@ func operationKeys() []*settings.Key {
 			Later: &settings.Later{Inert: []string{"off"}, Refuse: true, Instead: "Requests are not inspected; remove personal data before the call."},
 		},
 	}...)
-}
-
-func personaKeys() []*settings.Key {
-	return []*settings.Key{
-		{
-			Path: "personas.*.locale", Kind: settings.Text, Example: "de-DE",
-			Doc: "The language of prepared texts for this persona.",
-		},
-		{
-			Path: "personas.*.tone", Kind: settings.Text, Example: "factual, brief",
-			Doc: "How texts address the persona; a note for their authors.",
-		},
-		{
-			Path: "personas.*.templates", Kind: settings.Text, Example: "templates/profi",
-			Doc: "A directory of prepared texts, relative to the file: OPERATION.txt, and default.txt for all other operations.",
-		},
-		{
-			Path: "templates.*.*", Kind: settings.Text, Example: "Please try again later. Support id: {{support_id}}",
-			Doc: "Prepared texts by operation and locale, each of which may be default. They may use {{operation}}, {{persona}}, {{support_id}} and {{retry_after}}.",
-		},
-		{
-			Path: "degrade.enabled", Kind: settings.Bool, Initial: "true", Env: "ENABLE_GRACEFUL_DEGRADATION",
-			Doc: "Whether fallbacks are used at all. Without them a call that every target failed is an error.",
-		},
-	}
 }

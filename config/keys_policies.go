@@ -154,12 +154,11 @@ func queueKeys() []*settings.Key {
 		},
 		{
 			Path: "limits.max_concurrent", Kind: settings.Int, Low: 0, High: 1_000_000, Initial: "256", Env: "MAX_CONCURRENT_REQUESTS",
-			Doc: "Calls in progress to one target. 0 means no bound. 256 suits a hosted provider, whose own limits are in the hundreds.",
+			Doc: "Calls in progress to one target: where the bound starts, and the most that it becomes. 0 means no bound. 256 suits a hosted provider, whose own limits are in the hundreds.",
 		},
 		{
-			Path: "limits.adaptive", Kind: settings.Bool, Initial: "false",
-			Doc:   "Adapts the bound to what the target takes.",
-			Later: &settings.Later{Inert: []string{"false"}, Instead: "limits.max_concurrent is the bound at all times."},
+			Path: "limits.adaptive", Kind: settings.Bool, Initial: "true",
+			Doc: "Moves the bound of each target between 1 and max_concurrent, by the time to the first token, the time between tokens and refusals for overload; never by how long answers take.",
 		},
 	}
 }
@@ -209,16 +208,20 @@ func breakerKeys() []*settings.Key {
 			Doc: "Calls within the window below which no share opens it.",
 		},
 		{
-			Path: "breaker.open_for", Kind: settings.Duration, Low: ms, High: day, Initial: "30s",
+			Path: "breaker.open_for", Kind: settings.Duration, Low: ms, High: day, Initial: "1s",
 			Doc: "How long it stays open the first time. Each reopening doubles that.",
 		},
 		{
-			Path: "breaker.max_open_for", Kind: settings.Duration, Low: ms, High: day, Initial: "5m",
+			Path: "breaker.max_open_for", Kind: settings.Duration, Low: ms, High: day, Initial: "8s",
 			Doc: "Bounds how long it stays open. Where it is not set, at least breaker.open_for.",
 		},
 		{
 			Path: "breaker.probes", Kind: settings.Int, Low: 1, High: 10_000, Initial: "3",
 			Doc: "Calls that pass at once while it is half-open, and that have to succeed before it closes.",
+		},
+		{
+			Path: "breaker.ramp", Kind: settings.Duration, Low: 0, High: day, Initial: "5s",
+			Doc: "How long a target's share of the calls takes to grow from a tenth to all after it closed. 0 means that it gets all at once.",
 		},
 		{
 			Path: "breaker.slow_call", Kind: settings.Duration, Low: 0, High: day, Initial: "0s",

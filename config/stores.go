@@ -27,11 +27,14 @@ type Stores struct {
 // masterKeyFile is the master key's place in the directory of the stores.
 const masterKeyFile = "master.key"
 
+// StoreDir is the directory of what lasts; empty for none.
+func (f *File) StoreDir() string { return f.path("store", "dir") }
+
 // OpenStores opens what the file's store section names and takes the directory for
 // this process. Without a directory there is nothing to open, and what it returns
 // attaches nothing. The logger gets what the stores find damaged; nil means no log.
 func (f *File) OpenStores(ctx context.Context, log *slog.Logger) (*Stores, error) {
-	dir := f.path("store", "dir")
+	dir := f.StoreDir()
 	if dir == "" {
 		return &Stores{}, nil
 	}

@@ -14,18 +14,11 @@ import (
 type Degrader struct {
 	off      bool
 	personas map[string]persona
-	// sets are asked in this order: the configured texts, then the built-in ones,
-	// so that one general text of the operator's own replaces all built-in ones.
-	sets []map[textKey]template
+	// sets are asked in this order, after the persona's own: the configured texts,
+	// then the built-in ones, so that one general text of the operator's own replaces
+	// all built-in ones.
+	sets []set
 }
-
-// persona is a Persona made ready.
-type persona struct {
-	name, locale string
-	texts        map[string]template // by operation
-}
-
-type textKey struct{ operation, locale string }
 
 // Case is a call that needs a prepared text.
 type Case struct {
@@ -43,127 +36,127 @@ type Case struct {
 	RetryAfter time.Duration
 }
 
+// Answer is a prepared text for one call, and which text it is.
+type Answer struct {
+	// Text is what the caller reads, its variables filled in.
+	Text string
+	// Operation and Locale are what the text was written for, which may be less than
+	// the call asked for: an empty Operation is the text for every operation, an
+	// empty Locale the one for every language.
+	Operation, Locale string
+	// Version is what the text's front matter says, or else eight hexadecimal digits
+	// of its SHA-256 before variables are filled in.
+	Version string
+}
+
+// Mark names the text as answers are marked with it: operation/locale@version, such
+// as vc-analysis/de@3. The text for every operation is called default; where the
+// text is for every language, its locale is left out: default@9f86d081.
+func (a Answer) Mark() string {
+	name := a.Operation
+	if name == "" {
+		name = "default"
+	}
+	if a.Locale != "" {
+		name += "/" + a.Locale
+	}
+	return name + "@" + a.Version
+}
+
 // New makes a Degrader. The error names every fault of cfg.
 func New(cfg Config) (*Degrader, error) {
-	if err := cfg.Validate(); err != nil {
+	d, err := build(cfg)
+	if err != nil {
 		return nil, fmt.Errorf("degrade: %w", err)
-	}
-	d := &Degrader{off: cfg.Off, personas: make(map[string]persona)}
-	all := builtinPersonas()
-	maps.Copy(all, cfg.Personas)
-	for key, p := range all {
-		made, err := makePersona(key, p)
-		if err != nil {
-			return nil, fmt.Errorf("degrade: %w", err)
-		}
-		d.personas[key] = made
-	}
-	for _, texts := range []map[string]map[string]string{cfg.Templates, builtinTemplates()} {
-		set, err := makeSet(texts)
-		if err != nil {
-			return nil, fmt.Errorf("degrade: %w", err)
-		}
-		d.sets = append(d.sets, set)
 	}
 	return d, nil
 }
 
-func makePersona(key string, p Persona) (persona, error) {
-	made := persona{name: p.Name, locale: p.Locale, texts: make(map[string]template, len(p.Templates))}
-	if made.name == "" {
-		made.name = key
-	}
-	for operation, text := range p.Templates {
-		t, err := compile(text)
-		if err != nil {
-			return persona{}, err
-		}
-		made.texts[operation] = t
-	}
-	return made, nil
-}
-
-func makeSet(texts map[string]map[string]string) (map[textKey]template, error) {
-	set := make(map[textKey]template)
-	for operation, byLocale := range texts {
-		for locale, text := range byLocale {
-			t, err := compile(text)
-			if err != nil {
-				return nil, err
-			}
-			set[textKey{operation, normalLocale(locale)}] = t
-		}
-	}
-	return set, nil
-}
-
-// Text returns the prepared text for c. The first of these that exists is taken:
+// Text returns the prepared text for c. The persona's own texts are searched
+// first, then the configured ones, then the built-in ones; in each of these the
+// first that exists is taken:
 //
-//  1. the persona's own text for the operation, then its text for all operations;
-//  2. the operation's text in the locale (de-AT, then de);
-//  3. the operation's text for every language;
-//  4. the general text in the locale;
-//  5. the general text for every language.
+//  1. the operation's text in the locale (de-AT, then de);
+//  2. the operation's text for every language;
+//  3. the general text in the locale;
+//  4. the general text for every language.
 //
-// Steps 2 to 5 go through the configured texts first and then through the built-in
-// ones. The locale is the call's, or else the persona's. A persona that is not
-// configured is the default one. ok is false where the texts are switched off.
-func (d *Degrader) Text(c Case) (text string, ok bool) {
+// The locale is the call's, or else the persona's. A persona that is not configured
+// is the default one. ok is false where the texts are switched off.
+func (d *Degrader) Text(c Case) (a Answer, ok bool) {
 	if d.off {
-		return "", false
+		return Answer{}, false
 	}
-	p, known := d.personas[c.Persona]
-	if !known {
-		p = d.personas[""] // the zero persona unless one is configured
+	p := d.persona(c.Persona)
+	t := d.find(p, c)
+	if t == nil {
+		return Answer{}, false
 	}
-	t, ok := d.find(p, c)
-	if !ok {
-		return "", false
-	}
-	return t.render(values{
+	filled := t.render(values{
 		varOperation:  c.Operation,
-		varPersona:    p.name,
+		varPersona:    p.Name,
 		varSupportID:  c.SupportID,
 		varRetryAfter: wholeSeconds(c.RetryAfter),
-	}), true
+	})
+	return Answer{Text: filled, Operation: t.operation, Locale: t.locale, Version: t.version}, true
 }
 
-func (d *Degrader) find(p persona, c Case) (template, bool) {
-	for _, operation := range [...]string{c.Operation, ""} {
-		if t, ok := p.texts[operation]; ok {
-			return t, true
-		}
+// persona is the one that a call names, or else the default one, which is the zero
+// persona where none is configured.
+func (d *Degrader) persona(id string) persona {
+	if p, known := d.personas[id]; known {
+		return p
 	}
+	return d.personas[""]
+}
+
+func (d *Degrader) find(p persona, c Case) *prepared {
 	locale := c.Locale
 	if locale == "" || len(locale) > maxLocaleBytes { // a longer one is no locale that anybody has a text for
-		locale = p.locale
+		locale = p.Locale
 	}
 	locale = normalLocale(locale)
-	for _, set := range d.sets {
-		for _, operation := range [...]string{c.Operation, ""} {
-			if t, ok := inLocale(set, operation, locale); ok {
-				return t, true
-			}
+	if t := p.texts.find(c.Operation, locale); t != nil {
+		return t
+	}
+	for _, s := range d.sets {
+		if t := s.find(c.Operation, locale); t != nil {
+			return t
 		}
 	}
-	return template{}, false
+	return nil
+}
+
+func (s set) find(operation, locale string) *prepared {
+	if t := s.inLocale(operation, locale); t != nil {
+		return t
+	}
+	return s.inLocale("", locale)
 }
 
 // inLocale looks for the locale, then for its parents (de-de-1996, de-de, de), then
 // for the text of every language (RFC 4647 §3.4, lookup).
-func inLocale(set map[textKey]template, operation, locale string) (template, bool) {
+func (s set) inLocale(operation, locale string) *prepared {
+	if len(s) == 0 {
+		return nil
+	}
 	for {
-		if t, ok := set[textKey{operation, locale}]; ok {
-			return t, true
+		if t, ok := s[textKey{operation, locale}]; ok {
+			return t
 		}
 		if locale == "" {
-			return template{}, false
+			return nil
 		}
 		locale = locale[:max(0, strings.LastIndexByte(locale, '-'))]
 	}
 }
 
-// Personas returns the ids of all personas, built-in ones included, sorted.
+// Persona returns what the registry has of the persona that serves calls with this
+// id, without its texts: that persona, or else the default one, whose ID is empty.
+func (d *Degrader) Persona(id string) Persona { return d.persona(id).Persona }
+
+// Personas returns the ids of all personas, built-in ones included, sorted. The
+// default persona is in it, as the empty id, where one is configured.
 func (d *Degrader) Personas() []string { return slices.Sorted(maps.Keys(d.personas)) }
 
 func wholeSeconds(d time.Duration) string {

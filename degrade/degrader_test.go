@@ -22,9 +22,12 @@ func ExampleDegrader_Text() {
 		fmt.Println(err)
 		return
 	}
-	text, ok := d.Text(degrade.Case{Operation: "opening-hours", SupportID: "req-123"})
-	fmt.Println(ok, text)
-	// Output: true We cannot look up the opening hours now. Please call us. (req-123)
+	answer, ok := d.Text(degrade.Case{Operation: "opening-hours", SupportID: "req-123"})
+	fmt.Println(ok, answer.Text)
+	fmt.Println(answer.Mark())
+	// Output:
+	// true We cannot look up the opening hours now. Please call us. (req-123)
+	// opening-hours@ee0a7999
 }
 
 func make1(t *testing.T, cfg degrade.Config) *degrade.Degrader {
@@ -82,8 +85,8 @@ func TestPrecedence(t *testing.T) {
 		{"", "vc-analysis", "", "general"},
 	} {
 		got, ok := d.Text(degrade.Case{Persona: test.persona, Operation: test.operation, Locale: test.locale})
-		if !ok || got != test.want {
-			t.Errorf("persona %q, operation %q, locale %.10q: %q, %v, want %q", test.persona, test.operation, test.locale, got, ok, test.want)
+		if !ok || got.Text != test.want {
+			t.Errorf("persona %q, operation %q, locale %.10q: %+v, %v, want %q", test.persona, test.operation, test.locale, got, ok, test.want)
 		}
 	}
 }
@@ -94,8 +97,8 @@ func TestDefaultPersona(t *testing.T) {
 		"named": {Templates: map[string]string{"": "to {{persona}}"}},
 	}})
 	for persona, want := range map[string]string{"": "for guest", "nobody {{persona}}": "for guest", "named": "to named"} {
-		if got, _ := d.Text(degrade.Case{Persona: persona}); got != want {
-			t.Errorf("persona %q: %q, want %q", persona, got, want)
+		if got, _ := d.Text(degrade.Case{Persona: persona}); got.Text != want {
+			t.Errorf("persona %q: %+v, want %q", persona, got, want)
 		}
 	}
 }
@@ -113,9 +116,13 @@ func TestBuiltinTexts(t *testing.T) {
 			"de":    {"vorbereitete Antwort", "nicht verfügbar"},
 			"de-DE": {"vorbereitete Antwort", "nicht verfügbar"},
 		} {
-			text, ok := d.Text(degrade.Case{Operation: operation, Locale: locale, SupportID: "req-7f"})
+			answer, ok := d.Text(degrade.Case{Operation: operation, Locale: locale, SupportID: "req-7f"})
 			if !ok {
 				t.Fatalf("%q in %q: no text", operation, locale)
+			}
+			text := answer.Text
+			if german := strings.HasPrefix(locale, "de"); german != (answer.Locale == "de") || !german && answer.Locale != "en" {
+				t.Errorf("%q in %q: the locale is %q", operation, locale, answer.Locale)
 			}
 			for _, word := range append(words, "req-7f") {
 				if !strings.Contains(text, word) {
@@ -131,8 +138,8 @@ func TestBuiltinTexts(t *testing.T) {
 	if len(seen) != 10 { // five texts in two languages
 		t.Errorf("%d different texts, want 10", len(seen))
 	}
-	if text, _ := d.Text(degrade.Case{Operation: "vc-analysis", Persona: "Der Profi"}); !strings.Contains(text, "vorbereitete") {
-		t.Errorf("Der Profi is not answered in German: %s", text)
+	if a, _ := d.Text(degrade.Case{Operation: "vc-analysis", Persona: "Der Profi"}); !strings.Contains(a.Text, "vorbereitete") {
+		t.Errorf("Der Profi is not answered in German: %+v", a)
 	}
 	if diff := cmp.Diff([]string{"Der Profi"}, d.Personas()); diff != "" {
 		t.Errorf("personas (-want +got):\n%s", diff)
@@ -141,8 +148,8 @@ func TestBuiltinTexts(t *testing.T) {
 
 func TestOff(t *testing.T) {
 	d := make1(t, degrade.Config{Off: true})
-	if text, ok := d.Text(degrade.Case{}); ok || text != "" {
-		t.Errorf("Text = %q, %v", text, ok)
+	if a, ok := d.Text(degrade.Case{}); ok || a != (degrade.Answer{}) {
+		t.Errorf("Text = %+v, %v", a, ok)
 	}
 }
 
@@ -161,8 +168,8 @@ func TestVariables(t *testing.T) {
 	} {
 		d := make1(t, degrade.Config{Personas: map[string]degrade.Persona{"p": {Name: "Name", Templates: map[string]string{"": test.text}}}})
 		got, _ := d.Text(degrade.Case{Operation: "op", Persona: "p", SupportID: "id", RetryAfter: 30*time.Second + 1})
-		if got != test.want {
-			t.Errorf("%.40q: %.60q, want %.60q", test.text, got, test.want)
+		if got.Text != test.want {
+			t.Errorf("%.40q: %.60q, want %.60q", test.text, got.Text, test.want)
 		}
 	}
 }
@@ -172,23 +179,30 @@ func TestRetryAfter(t *testing.T) {
 	for wait, want := range map[time.Duration]string{
 		0: "in  s", -time.Second: "in  s", 1: "in 1 s", time.Second: "in 1 s", time.Second + 1: "in 2 s", 90 * time.Second: "in 90 s",
 	} {
-		if got, _ := d.Text(degrade.Case{RetryAfter: wait}); got != want {
-			t.Errorf("%v: %q, want %q", wait, got, want)
+		if a, _ := d.Text(degrade.Case{RetryAfter: wait}); a.Text != want {
+			t.Errorf("%v: %q, want %q", wait, a.Text, want)
 		}
 	}
 }
 
-// Whatever a caller sends as operation or id is inserted as it is: a value never
-// becomes a variable, not even together with its neighbours.
+// Whatever a caller sends as operation or id, and whatever the operator's variables
+// hold, is inserted as it is: a value never becomes a variable, not even together
+// with its neighbours.
 func TestValuesAreNotExpanded(t *testing.T) {
-	d := make1(t, degrade.Config{Templates: map[string]map[string]string{"": {"": "<{{operation}}|{{{support_id}}}|{{support_id}}{{operation}}>"}}})
-	piece := rapid.SampledFrom([]string{"{{", "}}", "{", "}", "support_id", "operation", "persona", " ", "$1", "%s", "x"})
+	piece := rapid.SampledFrom([]string{"{{", "}}", "{", "}", "support_id", "operation", "own", " ", "$1", "%s", "x"})
 	rapid.Check(t, func(t *rapid.T) {
-		operation := "x" + strings.Join(rapid.SliceOfN(piece, 0, 6).Draw(t, "operation"), "")
-		id := strings.Join(rapid.SliceOfN(piece, 0, 6).Draw(t, "id"), "")
+		value := func(name string) string { return strings.Join(rapid.SliceOfN(piece, 0, 6).Draw(t, name), "") }
+		operation, id, own := "x"+value("operation"), value("id"), value("own")
+		d, err := degrade.New(degrade.Config{
+			Templates: map[string]map[string]string{"": {"": "<{{operation}}|{{{support_id}}}|{{own}}{{support_id}}{{own}}{{operation}}>"}},
+			Variables: map[string]string{"own": own},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		got, _ := d.Text(degrade.Case{Operation: operation, SupportID: id})
-		if want := "<" + operation + "|{" + id + "}|" + id + operation + ">"; got != want {
-			t.Fatalf("%q, want %q", got, want)
+		if want := "<" + operation + "|{" + id + "}|" + own + id + own + operation + ">"; got.Text != want {
+			t.Fatalf("%q, want %q", got.Text, want)
 		}
 	})
 }
@@ -202,9 +216,18 @@ func TestValidateReportsEveryFault(t *testing.T) {
 			"d": {Locale: strings.Repeat("de-", 20)},
 		},
 		Templates: map[string]map[string]string{
-			"op": {"de-DE": "x", "de_de": "y", "deutschland-": "z"},
-			"":   {"": long, "en": "\xff", "fr": "{{persona}} {{Operation}}"},
+			"op":   {"de-DE": "x", "de_de": "y", "deutschland-": "z"},
+			"":     {"": long, "en": "\xff", "fr": "{{persona}} {{Operation}}"},
+			"a\nb": {"": "x"},
 		},
+		Files: []degrade.File{
+			{Path: "d/one.txt", Operation: "one", Content: "---\nversion: 1\n---\n{{ own }} and\n{{ownn}} {{ownn}}\n{{tone}}"},
+			{Path: "d/op.de_DE.txt", Operation: "op", Locale: "de_DE", Content: "x"},
+			{Path: "d/wide.txt", Operation: "wide", Content: strings.Repeat("{{own}}", 9000)},
+			{Path: "d/utf-16.txt", Operation: "utf16", Content: "\nh\x00i\x00"},
+			{Path: "d/cut.txt", Operation: "cut", Content: "---\nversion: 1\n"},
+		},
+		Variables: map[string]string{"own": "12345678", "Phone": "1", "operation": "x", "long": strings.Repeat("x", 1025), "bad": "\xff", "bell": "\a"},
 	}
 	err := cfg.Validate()
 	if err == nil {
@@ -217,18 +240,31 @@ func TestValidateReportsEveryFault(t *testing.T) {
 		`personas["a"].templates[""]: the text is empty`,
 		`personas["c"].locale: "12" is not a language tag`,
 		`personas["d"].locale: the locale has 60 bytes: at most 35`,
-		`templates["op"]: "de-DE" and "de_de" are the same locale`,
-		`templates["op"]: "deutschland-" is not a language tag`,
+		`templates["op"]["de_de"]: templates["op"]["de-DE"] is for the same operation and locale`,
+		`templates["op"]["deutschland-"]: "deutschland-" is not a language tag`,
 		`templates[""][""]: the text has 66560 bytes: at most 65536`,
 		`templates[""]["en"]: the text is not valid UTF-8`,
 		`templates[""]["fr"]: unknown variable {{Operation}}`,
+		`templates["a\nb"][""]: "a\nb" cannot be the name of an operation`,
+		`d/one.txt:5: unknown variable {{ownn}}: one of {{operation}}, {{persona}}, {{support_id}}, {{retry_after}}, {{Phone}}, {{bad}}`,
+		`d/one.txt:6: unknown variable {{tone}}`,
+		`d/op.de_DE.txt: templates["op"]["de_de"] is for the same operation and locale`,
+		`d/wide.txt: the text has 72000 bytes with its variables filled in: at most 65536`,
+		`d/utf-16.txt:2: the control character U+0000 cannot stand in a text`,
+		`d/cut.txt:1: the front matter does not end`,
+		`variables["Phone"]: this cannot be a name: 1 to 40 of a-z 0-9 _, the first a letter`,
+		`variables["operation"]: every text has this variable already`,
+		`variables["long"]: the value has 1025 bytes: at most 1024`,
+		`variables["bad"]: the value is not valid UTF-8`,
+		`variables["bell"]: the value has a control character`,
 	} {
 		if !strings.Contains(err.Error(), fault) {
 			t.Errorf("missing: %s\nin:\n%v", fault, err)
 		}
 	}
-	if lines := strings.Count(err.Error(), "\n") + 1; lines != 11 {
-		t.Errorf("%d faults, want 11:\n%v", lines, err)
+	const want = 11 + 12 // {{ownn}} stands twice in one.txt, and is told once
+	if faults := err.(interface{ Unwrap() []error }).Unwrap(); len(faults) != want || strings.Count(err.Error(), "\n")+1 != want {
+		t.Errorf("%d faults, want %d:\n%v", len(faults), want, err)
 	}
 	if _, err := degrade.New(cfg); err == nil || !strings.HasPrefix(err.Error(), "degrade: ") {
 		t.Errorf("New: %v", err)
@@ -252,8 +288,8 @@ func FuzzText(f *testing.F) {
 			{Operation: "op", Locale: locale, SupportID: id, Persona: operation},
 			{Operation: operation, Locale: id, SupportID: id},
 		} {
-			if got, ok := d.Text(c); !ok || (got == "" && id != "" && c.Operation != "op") {
-				t.Fatalf("Text(%+v) = %q, %v", c, got, ok)
+			if got, ok := d.Text(c); !ok || got.Version == "" || (got.Text == "" && id != "" && c.Operation != "op") {
+				t.Fatalf("Text(%+v) = %+v, %v", c, got, ok)
 			}
 		}
 	})

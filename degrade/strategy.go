@@ -15,7 +15,8 @@ const (
 	Cached Strategy = "cached"
 	// Template answers with the prepared text of the persona or the operation.
 	Template Strategy = "template"
-	// Simplified answers with the basic form of the operation.
+	// Simplified answers with less: a smaller model, a shorter answer, or a function of
+	// the operator's own.
 	Simplified Strategy = "simplified"
 	// Error answers with an error that carries the support id.
 	Error Strategy = "error"
@@ -49,8 +50,24 @@ type Level string
 const (
 	// None is full service.
 	None Level = "none"
-	// Partial means that some answers are fallbacks, or that some targets are out.
+	// Partial means that some answers are fallbacks, that calls are refused for want
+	// of room, or that some targets are out.
 	Partial Level = "partial"
 	// Full means that no target takes calls: there are only fallbacks.
 	Full Level = "full"
+)
+
+// Reason says why a level is not None. It is one of a closed set, fit for a label.
+type Reason string
+
+// The reasons, in the order in which they are listed.
+const (
+	// ReasonFallback means that a fallback answered within the last minute.
+	ReasonFallback Reason = "fallback"
+	// ReasonShedding means that a call was refused for want of room within the last 30 s.
+	ReasonShedding Reason = "shedding"
+	// ReasonBreakerOpen means that the breaker of a target lets no calls through.
+	ReasonBreakerOpen Reason = "breaker_open"
+	// ReasonRegionDown means that a whole region is taken for failed.
+	ReasonRegionDown Reason = "region_down"
 )

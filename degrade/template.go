@@ -2,7 +2,10 @@ package degrade
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // template is a text cut at its variables: literal, variable, literal, ….
@@ -29,12 +32,16 @@ var variableNames = [varCount]string{"operation", "persona", "support_id", "retr
 // values holds what each variable inserts.
 type values [varCount]string
 
-// compile cuts text at its variables. A name in double braces that is no variable
-// is an error; double braces around anything but a name are plain text, so that a
-// text may hold JSON.
-func compile(text string) (template, error) {
-	var t template
-	literal := 0 // start of the literal that is being read
+// maxMistakes bounds how many unknown variables of one text are told: who has made
+// ten has taken the wrong file.
+const maxMistakes = 10
+
+// compile cuts text at its variables and fills in constants, the operator's own. A
+// name in double braces that is no variable is a mistake; double braces around
+// anything but a name are plain text, so that a text may hold JSON.
+func compile(text string, constants map[string]string) (template, []mistake) {
+	c := compiler{text: text, constants: constants}
+	c.checkCharacters()
 	for at := 0; ; {
 		open := strings.Index(text[at:], "{{")
 		if open < 0 {
@@ -46,17 +53,63 @@ func compile(text string) (template, error) {
 			at = open + 1 // the next brace may open a variable: {{{operation}}
 			continue
 		}
-		v, err := parseVariable(name)
-		if err != nil {
-			return template{}, err
-		}
-		t.literals = append(t.literals, text[literal:open])
-		t.variables = append(t.variables, v)
+		c.put(name, open)
 		at = open + size
-		literal = at
+		c.read = at
 	}
-	t.literals = append(t.literals, text[literal:])
-	return t, nil
+	c.literal.WriteString(text[c.read:])
+	c.made.literals = append(c.made.literals, c.literal.String())
+	return c.made, c.mistakes
+}
+
+// compiler is one run of compile.
+type compiler struct {
+	text      string
+	constants map[string]string
+	made      template
+	literal   strings.Builder // the literal that is being read
+	read      int             // what of text is in made and literal
+	strangers []string        // unknown variables, each once
+	mistakes  []mistake
+}
+
+// put takes the variable name, which begins at the byte open.
+func (c *compiler) put(name string, open int) {
+	c.literal.WriteString(c.text[c.read:open])
+	if i := slices.Index(variableNames[:], name); i >= 0 {
+		c.made.literals = append(c.made.literals, c.literal.String())
+		c.made.variables = append(c.made.variables, variable(i))
+		c.literal.Reset()
+		return
+	}
+	value, ok := c.constants[name]
+	if !ok {
+		c.unknown(name, open)
+		return
+	}
+	c.literal.WriteString(value)
+}
+
+// unknown notes that there is no such variable, where the text first has it.
+func (c *compiler) unknown(name string, at int) {
+	if slices.Contains(c.strangers, name) || len(c.strangers) == maxMistakes {
+		return
+	}
+	c.strangers = append(c.strangers, name)
+	known := slices.Concat(variableNames[:], slices.Sorted(maps.Keys(c.constants)))
+	c.wrong(at, fmt.Sprintf("unknown variable {{%s}}: one of {{%s}}", name, strings.Join(known, "}}, {{")))
+}
+
+func (c *compiler) checkCharacters() {
+	if i := strings.IndexFunc(c.text, forbidden); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(c.text[i:])
+		c.wrong(i, fmt.Sprintf("the control character %U cannot stand in a text", r))
+	}
+}
+
+// wrong notes a mistake at a byte of the text.
+func (c *compiler) wrong(at int, message string) {
+	c.mistakes = append(c.mistakes, mistake{1 + strings.Count(c.text[:at], "\n"), message})
 }
 
 // maxBracedBytes is how far from an opening pair of braces its closing pair is
@@ -80,21 +133,18 @@ func isName(text string) bool {
 	return text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == ""
 }
 
-func parseVariable(name string) (variable, error) {
-	for i, known := range variableNames {
-		if name == known {
-			return variable(i), nil
-		}
-	}
-	return 0, fmt.Errorf("unknown variable {{%s}}: one of {{%s}}", name, strings.Join(variableNames[:], "}}, {{"))
-}
-
-// render joins literals and values in one pass.
-func (t template) render(v values) string {
+// size is how many bytes the text has before its variables are filled in.
+func (t template) size() int {
 	size := 0
 	for _, literal := range t.literals {
 		size += len(literal)
 	}
+	return size
+}
+
+// render joins literals and values in one pass.
+func (t template) render(v values) string {
+	size := t.size()
 	for _, name := range t.variables {
 		size += len(v[name])
 	}

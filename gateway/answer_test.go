@@ -41,6 +41,8 @@ func TestHeadersOnEveryAnswer(t *testing.T) {
 			body = `{"model":"haiku","input":"a"}`
 		case path == "/v1/cache/invalidate":
 			body = `{"operation":"vc-analysis"}`
+		case path == "/v1/breakers":
+			body = `{"target":"script/claude","action":"reset"}`
 		case path == "/v1/cache/explain":
 			body = chatBody
 		case route.Method == "POST":

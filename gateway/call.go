@@ -25,7 +25,7 @@ func (x *visit) request(c *controls) (*llm.Request, error) {
 	}
 	return &llm.Request{
 		ID: x.id, Tenant: x.grant.Tenant, User: c.user, Key: x.grant.Name,
-		Operation: c.operation, Persona: c.persona, Priority: priority,
+		Operation: c.operation, Persona: c.persona, Priority: priority, Residency: c.residency, Locale: c.locale,
 		Arrived: x.start, Timeout: c.timeout, Cache: c.cache, NoFallback: c.noFallback,
 		Dialect: openai.Dialect{}, TraceParent: x.trace,
 	}, nil

@@ -24,6 +24,7 @@ const (
 type controls struct {
 	cache                    llm.CacheDirectives
 	user, persona, operation string
+	residency, locale        string
 	priority                 llm.Priority
 	hasPriority, noFallback  bool
 	timeout                  time.Duration
@@ -50,6 +51,7 @@ var requestHeaders = []control{
 	{"X-Forebay-Priority", "low, normal, high or critical, as the key grants", readPriority},
 	{"X-Forebay-Operation", "the operation whose settings apply", text(func(c *controls) *string { return &c.operation })},
 	{"X-Forebay-Persona", "selects templates and separates cached answers", text(func(c *controls) *string { return &c.persona })},
+	{"X-Forebay-Residency", "the area that the call must not leave, such as eu", text(func(c *controls) *string { return &c.residency })},
 	{"X-Forebay-User", "the end user; else the body's user member", text(func(c *controls) *string { return &c.user })},
 	{"X-Forebay-Timeout", "bounds the whole call: 2500 (milliseconds), 25s", readTimeout},
 	{"X-Forebay-Fallback", "allow, or deny to get an error in place of a fallback answer", readFallback},
@@ -60,7 +62,7 @@ var requestHeaders = []control{
 // readControls reads the headers of h. The error is an *llm.Error that names the
 // header, what it may say, and what to do.
 func readControls(h http.Header) (controls, error) {
-	var c controls
+	c := controls{locale: locale(h)}
 	if directives := h["Cache-Control"]; len(directives) > 0 {
 		if err := readCacheControl(&c, directives); err != nil {
 			return c, err
@@ -202,4 +204,18 @@ func text(member func(*controls) *string) func(*controls, string, string) *llm.E
 		*member(c) = value
 		return form.Name(value, form.Header, name)
 	}
+}
+
+// longestLocale is that of package degrade, which knows none that is longer.
+const longestLocale = 35
+
+// locale is the language that the client prefers, or empty. Among several it is the
+// first of the list, which is where user agents put what they prefer.
+func locale(h http.Header) string {
+	first, _, _ := strings.Cut(h.Get("Accept-Language"), ",")
+	tag, _, _ := strings.Cut(first, ";")
+	if tag = strings.TrimSpace(tag); tag == "*" || len(tag) > longestLocale {
+		return ""
+	}
+	return tag
 }

@@ -19,6 +19,7 @@ type Parts struct {
 	Caller    caller
 	Catalog   catalog
 	Condition condition
+	Operated  operated
 	Metrics   http.Handler
 	Cache     forebay.CacheControl
 	Submitter submitter
@@ -32,7 +33,7 @@ func NewWith(cfg Config, parts Parts) (*Gateway, error) {
 		return nil, err
 	}
 	g.caller, g.catalog, g.condition, g.metrics = parts.Caller, parts.Catalog, parts.Condition, parts.Metrics
-	g.cache, g.submitter, g.jobs = parts.Cache, parts.Submitter, parts.Jobs
+	g.operated, g.cache, g.submitter, g.jobs = parts.Operated, parts.Cache, parts.Submitter, parts.Jobs
 	return g, nil
 }
 

@@ -161,7 +161,8 @@ func newGateway(t testing.TB, b *backend, change func(*gateway.Config)) *gateway
 		change(&cfg)
 	}
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") })
-	parts := gateway.Parts{Caller: b, Catalog: b, Condition: b, Metrics: metrics, Cache: newCache(t, b)}
+	client := newClient(t, b.provider, nil) // has cache and targets for the gateway
+	parts := gateway.Parts{Caller: b, Catalog: b, Condition: b, Operated: client, Metrics: metrics, Cache: client.Cache()}
 	if b.jobs != nil {
 		parts.Submitter, parts.Jobs = b.jobs, b.jobs
 	}
@@ -170,20 +171,6 @@ func newGateway(t testing.TB, b *backend, change func(*gateway.Config)) *gateway
 		t.Fatal(err)
 	}
 	return g
-}
-
-// newCache is the cache of a client of its own, whose calls b's provider answers.
-func newCache(t testing.TB, b *backend) forebay.CacheControl {
-	t.Helper()
-	c, err := forebay.New(forebay.Config{
-		Providers: map[string]llm.Provider{"fake": b.provider},
-		Models:    map[string]forebay.Model{"haiku": {Targets: []forebay.Target{{Provider: "fake"}}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close(context.Background()) })
-	return c.Cache()
 }
 
 // serve starts g on a loopback socket and returns its address.

@@ -18,7 +18,7 @@ const announceEvery = time.Second
 // the call still waited: they come as trailers too.
 var lateHeaders = [...]string{
 	"Cache-Status", "X-Forebay-Provider", "X-Forebay-Model", "X-Forebay-Attempts",
-	"X-Forebay-Fallback", "X-Forebay-Degradation", "X-Forebay-Queue-Ms", costHeader,
+	"X-Forebay-Fallback", "X-Forebay-Degradation", "X-Forebay-Region", "X-Forebay-Template", "X-Forebay-Queue-Ms", costHeader,
 }
 
 // announcer tells the reader of a stream, by comments, where its call stands in the
@@ -91,7 +91,8 @@ func (x *visit) trailLate() {
 	m := &x.meta
 	values := [len(lateHeaders)]string{
 		x.cacheStatus(), headerText(m.Provider), headerText(m.Model), strconv.Itoa(m.Attempts),
-		headerText(string(m.Fallback)), headerText(string(m.Level)), strconv.FormatInt(m.Timing.Queue.Milliseconds(), 10),
+		headerText(string(m.Fallback)), headerText(string(m.Level)), headerText(m.Region), headerText(m.Template),
+		strconv.FormatInt(m.Timing.Queue.Milliseconds(), 10),
 		dollars(m.CostMicroUSD),
 	}
 	for i, name := range lateHeaders {

@@ -61,8 +61,8 @@ func routes() []route {
 		{Route{"GET", "/", scopePublic, "What is served here."}, problem, (*Gateway).index},
 		{Route{"GET", "/healthz", scopePublic, "Liveness: the process answers."}, problem, (*Gateway).alive},
 		{Route{"GET", "/readyz", scopePublic, "Readiness: calls are taken; 503 while draining."}, problem, (*Gateway).ready},
-		{Route{"GET", "/metrics", access.Metrics, "Measurements in the Prometheus format."}, problem, (*Gateway).measurements},
-	}, jobRoutes()...)
+		{Route{"GET", pathMetrics, access.Metrics, "Measurements in the Prometheus format."}, problem, (*Gateway).measurements},
+	}, append(operatorRoutes(), jobRoutes()...)...)
 }
 
 // jobRoutes are the routes of durable jobs.

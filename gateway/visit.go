@@ -107,6 +107,12 @@ func (x *visit) head(status int, contentType string) {
 	x.say("X-Forebay-Attempts", strconv.Itoa(m.Attempts))
 	x.say("X-Forebay-Fallback", headerText(string(m.Fallback)))
 	x.say("X-Forebay-Degradation", headerText(string(m.Level)))
+	if m.Region != "" {
+		x.say("X-Forebay-Region", headerText(m.Region))
+	}
+	if m.Template != "" {
+		x.say("X-Forebay-Template", headerText(m.Template))
+	}
 	x.say("X-Forebay-Queue-Ms", strconv.FormatInt(m.Timing.Queue.Milliseconds(), 10))
 	if ahead, waited := x.waiting.Joined(); waited {
 		x.say(placeHeader, strconv.Itoa(ahead))

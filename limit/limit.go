@@ -1,9 +1,12 @@
-// Package limit bounds how many calls are in progress to one target at once.
+// Package limit decides how much one target gets.
 //
-// A Limiter is two atomic numbers: calls in progress, and how many there may be.
-// It never blocks and keeps no line: who has to wait, for how long and in which
-// order is package queue's business. It does not adapt by itself either; a control
-// loop that watches a target sets the bound with SetMax.
+// A Limiter bounds how many calls are in progress to it at once: two atomic numbers. It
+// never blocks and keeps no line: who has to wait, for how long and in which order
+// is package queue's business. A Controller moves the bound of a Limiter to what the target
+// takes. A Quota keeps requests and tokens per minute within what the provider grants. A
+// RetryBudget bounds the share of calls that are repeated, for a target or a tenant.
+//
+// None of them has a clock, a goroutine or a network: time comes from the caller.
 package limit
 
 import (

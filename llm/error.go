@@ -23,8 +23,10 @@ type Error struct {
 	Param string
 	// RetryAfter is how long to wait before another try. Zero means unknown.
 	RetryAfter time.Duration
-	// NoRetry says that the target itself asked not to be tried again with this call
-	// (x-should-retry: false): another layer has retried already. Other targets may be.
+	// NoRetry says that another try at the same target is no use, whatever the kind says:
+	// the target itself asked for none (x-should-retry: false), because another layer has
+	// retried already, or the fault does not heal within a call, as of a certificate.
+	// Other targets may be tried.
 	NoRetry bool
 	// Status is the HTTP status that the provider gave; 0 where there was none.
 	// Doors answer with Kind.Status, or with this one for ProviderRejected.

@@ -16,15 +16,25 @@ const MaxRetryAfter = time.Hour
 // has 10^9 seconds (32 years), and every moment since 2001 has more.
 const epochFloor = 1e9
 
+// RetryHeaders returns the headers that say outright when to try again, in canonical
+// form and in the order of their preference. The slice is the caller's.
+func RetryHeaders() []string {
+	return []string{"Retry-After-Ms", "X-Ms-Retry-After-Ms", "Retry-After"}
+}
+
 // RetryAfter reads from the headers of an answer how long to wait before another
-// try. It looks at retry-after-ms (milliseconds), then Retry-After (seconds,
-// with or without a fraction, or an HTTP date), then the x-ratelimit-reset
-// family ("350ms", "6m0s", seconds, or a moment in Unix seconds or
-// milliseconds). Zero means that nothing usable is there: absent, unreadable,
-// negative or already over. The result is never above MaxRetryAfter.
+// try. It looks at retry-after-ms and Azure's x-ms-retry-after-ms (milliseconds), then
+// Retry-After (seconds, with or without a fraction, or an HTTP date), then at the
+// headers that say when rate limits are reset: x-ratelimit-reset… and ratelimit-reset
+// ("350ms", "6m0s", seconds, or a moment in Unix seconds or milliseconds), and
+// anthropic-ratelimit-…-reset (a moment as RFC 3339 has it). Zero means that nothing
+// usable is there: absent, unreadable, negative or already over. The result is never
+// above MaxRetryAfter.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
-	if ms, ok := number(h.Get("Retry-After-Ms")); ok {
-		return bounded(ms * float64(time.Millisecond))
+	for _, name := range [...]string{"Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
+		if ms, ok := number(h.Get(name)); ok {
+			return bounded(ms * float64(time.Millisecond))
+		}
 	}
 	if v := strings.TrimSpace(h.Get("Retry-After")); v != "" {
 		if s, ok := number(v); ok {
@@ -37,18 +47,22 @@ func RetryAfter(h http.Header, now time.Time) time.Duration {
 	return resetAfter(h, now)
 }
 
-// resetAfter reads the x-ratelimit-reset family. The limit that was met is the
+// resetAfter reads the headers about rate limits. The limit that was met is the
 // one with nothing remaining; where no header tells which, the earlier reset is
 // taken, because a wait that is too short costs one more try and a wait that is
 // too long costs the call.
 func resetAfter(h http.Header, now time.Time) time.Duration {
 	var met, other time.Duration
-	for _, limit := range [...]string{"-Requests", "-Tokens", ""} {
-		d := resetDelay(h.Get("X-Ratelimit-Reset"+limit), now)
+	for name, values := range h {
+		remaining, ok := remainingOf(name)
+		if !ok || len(values) == 0 {
+			continue
+		}
+		d := resetDelay(values[0], now)
 		if d == 0 {
 			continue
 		}
-		if left, ok := number(h.Get("X-Ratelimit-Remaining" + limit)); ok && left <= 0 {
+		if left, ok := number(h.Get(remaining)); ok && left <= 0 {
 			met = max(met, d)
 		} else if other == 0 || d < other {
 			other = d
@@ -58,6 +72,20 @@ func resetAfter(h http.Header, now time.Time) time.Duration {
 		return met
 	}
 	return other
+}
+
+// remainingOf says whether a header tells when a rate limit is reset, and which header
+// tells how much of that limit remains.
+func remainingOf(name string) (remaining string, ok bool) {
+	for _, family := range [...]string{"X-Ratelimit-", "Ratelimit-"} {
+		if limit, ok := strings.CutPrefix(name, family+"Reset"); ok {
+			return family + "Remaining" + limit, true
+		}
+	}
+	if limit, ok := strings.CutSuffix(name, "-Reset"); ok && strings.HasPrefix(name, "Anthropic-Ratelimit-") {
+		return limit + "-Remaining", true
+	}
+	return "", false
 }
 
 func resetDelay(v string, now time.Time) time.Duration {
@@ -73,6 +101,9 @@ func resetDelay(v string, now time.Time) time.Duration {
 	}
 	if d, err := time.ParseDuration(v); err == nil {
 		return bounded(float64(d))
+	}
+	if at, err := time.Parse(time.RFC3339, v); err == nil {
+		return bounded(float64(at.Sub(now)))
 	}
 	return 0
 }

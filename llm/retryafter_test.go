@@ -53,6 +53,22 @@ func TestRetryAfter(t *testing.T) {
 			"X-Ratelimit-Reset-Requests": "8s", "X-Ratelimit-Remaining-Requests": "12",
 			"X-Ratelimit-Reset-Tokens": "40s", "X-Ratelimit-Remaining-Tokens": "10",
 		}, 8 * time.Second},
+		{"reset of a project", map[string]string{"X-Ratelimit-Reset-Project-Tokens": "3s"}, 3 * time.Second},
+		{"reset per minute and day", map[string]string{
+			"X-Ratelimit-Reset-Requests-Day": "80000", "X-Ratelimit-Remaining-Requests-Day": "900",
+			"X-Ratelimit-Reset-Tokens-Minute": "14.5", "X-Ratelimit-Remaining-Tokens-Minute": "0",
+		}, 14500 * time.Millisecond},
+		{"IETF draft", map[string]string{"Ratelimit-Reset": "5", "Ratelimit-Remaining": "0"}, 5 * time.Second},
+		{"Azure's milliseconds", map[string]string{"X-Ms-Retry-After-Ms": "40"}, 40 * time.Millisecond},
+		{"Anthropic", map[string]string{"Anthropic-Ratelimit-Requests-Reset": "2026-03-01T12:00:07Z"}, 7 * time.Second},
+		{"Anthropic with an offset", map[string]string{"Anthropic-Ratelimit-Requests-Reset": "2026-03-01T13:00:07.5+01:00"}, 7500 * time.Millisecond},
+		{"Anthropic, the limit that was met", map[string]string{
+			"Anthropic-Ratelimit-Requests-Reset": "2026-03-01T12:00:01Z", "Anthropic-Ratelimit-Requests-Remaining": "40",
+			"Anthropic-Ratelimit-Output-Tokens-Reset": "2026-03-01T12:00:30Z", "Anthropic-Ratelimit-Output-Tokens-Remaining": "0",
+		}, 30 * time.Second},
+		{"Anthropic, over", map[string]string{"Anthropic-Ratelimit-Requests-Reset": "2026-03-01T11:00:07Z"}, 0},
+		{"Anthropic, far", map[string]string{"Anthropic-Ratelimit-Requests-Reset": "2036-03-01T11:00:07Z"}, llm.MaxRetryAfter},
+		{"no limit's reset", map[string]string{"Anthropic-Ratelimit-Requests-Limit": "50", "X-Reset": "9"}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := http.Header{}

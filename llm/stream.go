@@ -182,3 +182,21 @@ type Dialect interface {
 	// that req asks for. It is how templates speak the caller's wire format.
 	Compose(req *Request, text string) []byte
 }
+
+// OneChunk is a stream of one chunk: a whole answer. It is for one goroutine.
+type OneChunk struct {
+	Chunk Chunk
+	given bool
+}
+
+// Next gives the chunk, and then io.EOF.
+func (o *OneChunk) Next() (Chunk, error) {
+	if o.given {
+		return Chunk{}, io.EOF
+	}
+	o.given = true
+	return o.Chunk, nil
+}
+
+// Close does nothing.
+func (*OneChunk) Close() error { return nil }

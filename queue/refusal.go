@@ -139,3 +139,21 @@ func round(d time.Duration) string {
 	}
 	return d.Round(time.Millisecond).String()
 }
+
+// Reason is a short word for why a line refused a request, of a closed set: draining,
+// cancelled, expired, deadline, delay, full.
+func Reason(e *llm.Error) string {
+	switch {
+	case e.Kind == llm.ForebayDraining:
+		return "draining"
+	case e.Kind == llm.CallerCancelled:
+		return "cancelled"
+	case e.Kind == llm.CallerDeadline || e.Limit == "queue.max_age":
+		return "expired"
+	case e.Limit == "deadline":
+		return "deadline"
+	case e.Limit == "queue.target":
+		return "delay"
+	}
+	return "full"
+}

@@ -33,7 +33,7 @@ var providerErrors = []struct {
 	{"forbidden", 403, `{"error":{"message":"no","type":"permission_error"}}`, llm.ProviderAuthFailed, "no", "permission_error"},
 	{"no such model", 404, `{"error":{"message":"gone","type":"invalid_request_error","code":"model_not_found"}}`, llm.ProviderRejected, "gone", "model_not_found"},
 	{"bad request", 400, `{"error":{"message":"bad","type":"invalid_request_error","param":"n","code":null}}`, llm.ProviderRejected, "bad", "invalid_request_error"},
-	{"too long", 400, `{"error":{"message":"long","code":"context_length_exceeded"}}`, llm.ProviderRejected, "long", "context_length_exceeded"},
+	{"too long", 400, `{"error":{"message":"long","code":"context_length_exceeded"}}`, llm.ProviderContextExceeded, "long", "context_length_exceeded"},
 	{"too large", 413, `{"error":{"message":"big"}}`, llm.ProviderRejected, "big", ""},
 	{"content filter", 400, `{"error":{"message":"no","code":"content_filter","innererror":{"code":"x"}}}`, llm.ProviderFiltered, "no", "content_filter"},
 	{"content filter within", 400, `{"error":{"message":"no","code":"400","innererror":{"code":"ResponsibleAIPolicyViolation"}}}`, llm.ProviderFiltered, "no", "400"},
@@ -96,6 +96,55 @@ func TestDecodeErrorRetryAfter(t *testing.T) {
 	} {
 		if e := openai.DecodeError(test.status, test.header, nil); e.RetryAfter != test.want {
 			t.Errorf("%s: %v, want %v", test.name, e.RetryAfter, test.want)
+		}
+	}
+}
+
+// What a body says of when to try again, wherever it stands.
+func TestDecodeErrorHints(t *testing.T) {
+	for body, want := range map[string]time.Duration{
+		`{"error":{"message":"Please try again in 1.5s.","code":"rate_limit_exceeded"}}`:                                                                                             1500 * time.Millisecond,
+		`[{"error":{"code":429,"message":"quota","status":"RESOURCE_EXHAUSTED","details":[{"@type":"x"},{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"13s"}]}}]`: 13 * time.Second,
+		`{"error":{"message":"x","retry_after":2.5}}`:                    2500 * time.Millisecond,
+		`{"error":{"message":"x","retry_after":"350ms"}}`:                350 * time.Millisecond,
+		`{"error":"Model m is currently loading","estimated_time":20.0}`: 20 * time.Second,
+		`{"error":{"message":"x","retry_after":null}}`:                   0,
+		`{"error":{"message":"x","retry_after":-1}}`:                     0,
+		`{"error":{"message":"x","retry_after":1e9}}`:                    0,
+		`{"error":{"message":"x","retry_after":{"a":1}}}`:                0,
+		`{"error":{"message":"x","details":"retryDelay"}}`:               0,
+		`{"error":{"message":"x","details":[{"retryDelay":"-3s"}]}}`:     0,
+	} {
+		if e := openai.DecodeError(429, nil, []byte(body)); e.RetryAfter != want {
+			t.Errorf("%s: %v, want %v", body, e.RetryAfter, want)
+		}
+	}
+}
+
+func TestDecodeErrorObeysShouldRetry(t *testing.T) {
+	for value, want := range map[string]bool{"false": true, "true": false, "": false} {
+		e := openai.DecodeError(500, http.Header{"X-Should-Retry": {value}}, nil)
+		if e.NoRetry != want {
+			t.Errorf("x-should-retry: %q gives %v", value, e.NoRetry)
+		}
+	}
+}
+
+// The answers of other dialects are read well enough for failure.Classify.
+func TestErrorSignal(t *testing.T) {
+	for _, test := range []struct {
+		body                 string
+		code, kind, inner, m string
+	}{
+		{`{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`, "", "overloaded_error", "", "Overloaded"},
+		{`{"__type":"com.amazon#ThrottlingException","message":"slow"}`, "", "com.amazon#ThrottlingException", "", "slow"},
+		{`{"Message":"no access"}`, "", "", "", "no access"},
+		{`{"error":{"message":"m","type":"server_error","code":"x","error_type":"provider_truncated"}}`, "x", "server_error", "provider_truncated", "m"},
+		{`{"error":{"message":"m","code":"content_filter","innererror":{"code":"ResponsibleAIPolicyViolation"}}}`, "content_filter", "", "ResponsibleAIPolicyViolation", "m"},
+	} {
+		s := openai.ErrorSignal(400, nil, []byte(test.body))
+		if s.Code != test.code || s.Type != test.kind || s.Inner != test.inner || s.Message != test.m || s.Status != 400 || s.Dialect != "openai" {
+			t.Errorf("%s: %+v", test.body, s)
 		}
 	}
 }
@@ -185,7 +234,7 @@ func TestEncodeError(t *testing.T) {
 func TestErrorEventFailsTheStream(t *testing.T) {
 	for _, kind := range llm.Kinds() {
 		event := openai.ErrorEvent(&llm.Error{Kind: kind, Message: "x\n\ndata: [DONE]\n\n"})
-		if o := read(openai.ReaderOptions{}, event); o.Kind == "" || o.Kind == llm.ProviderTruncated || o.Events > 0 {
+		if o := read(openai.ReaderOptions{}, event); o.Kind == "" || o.Kind == llm.ProviderTruncated && kind != llm.ProviderTruncated || o.Events > 0 {
 			t.Errorf("%s: %+v", kind, o)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
+	"github.com/forebay-ai/forebay/failure"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -19,147 +20,58 @@ const (
 	maxName = 200
 )
 
-// statusKinds says what a provider's status means. Other 4xx are ProviderRejected and
-// other 5xx ProviderError.
-var statusKinds = map[int]llm.Kind{
-	http.StatusUnauthorized:       llm.ProviderAuthFailed,
-	http.StatusPaymentRequired:    llm.ProviderQuotaExceeded, // DeepSeek, OpenRouter: no credit left
-	http.StatusForbidden:          llm.ProviderAuthFailed,
-	http.StatusRequestTimeout:     llm.ProviderTimeout,
-	http.StatusTooManyRequests:    llm.ProviderRateLimited,
-	http.StatusServiceUnavailable: llm.ProviderOverloaded,
-	http.StatusGatewayTimeout:     llm.ProviderTimeout,
-	524:                           llm.ProviderTimeout,    // Cloudflare: the origin did not answer
-	529:                           llm.ProviderOverloaded, // Anthropic's, used by others too
-}
-
-// strongWords are codes and types that say more than the status does: OpenAI uses 429
-// for a quota that is used up, and 400 for its content filter.
-var strongWords = map[string]llm.Kind{
-	"insufficient_quota":           llm.ProviderQuotaExceeded,
-	"insufficient_balance":         llm.ProviderQuotaExceeded,
-	"billing_hard_limit_reached":   llm.ProviderQuotaExceeded,
-	"billing_not_active":           llm.ProviderQuotaExceeded,
-	"billing_error":                llm.ProviderQuotaExceeded,
-	"content_filter":               llm.ProviderFiltered,
-	"content_policy_violation":     llm.ProviderFiltered,
-	"responsibleaipolicyviolation": llm.ProviderFiltered, // Azure's inner error
-	"moderation_blocked":           llm.ProviderFiltered,
-	"invalid_api_key":              llm.ProviderAuthFailed,
-	"incorrect_api_key":            llm.ProviderAuthFailed,
-}
-
-// weakWords are codes and types that count where no status says more: in streams, and
-// in answers with status 200.
-var weakWords = map[string]llm.Kind{
-	"rate_limit_exceeded":     llm.ProviderRateLimited,
-	"rate_limit_error":        llm.ProviderRateLimited,
-	"too_many_requests":       llm.ProviderRateLimited,
-	"resource_exhausted":      llm.ProviderRateLimited,
-	"requests":                llm.ProviderRateLimited,
-	"tokens":                  llm.ProviderRateLimited,
-	"authentication_error":    llm.ProviderAuthFailed,
-	"permission_error":        llm.ProviderAuthFailed,
-	"permission_denied":       llm.ProviderAuthFailed,
-	"unauthenticated":         llm.ProviderAuthFailed,
-	"invalid_request_error":   llm.ProviderRejected,
-	"invalid_argument":        llm.ProviderRejected,
-	"badrequesterror":         llm.ProviderRejected, // vLLM
-	"not_found_error":         llm.ProviderRejected,
-	"model_not_found":         llm.ProviderRejected,
-	"context_length_exceeded": llm.ProviderRejected,
-	"overloaded_error":        llm.ProviderOverloaded,
-	"engine_overloaded":       llm.ProviderOverloaded,
-	"service_unavailable":     llm.ProviderOverloaded,
-	"unavailable":             llm.ProviderOverloaded,
-	"timeout":                 llm.ProviderTimeout,
-	"timeout_error":           llm.ProviderTimeout,
-	"deadline_exceeded":       llm.ProviderTimeout,
-}
-
 // DecodeError reads a provider's error answer, or the error event of a stream (status
-// 0, no header). The kind comes from codes that leave no doubt, then from the status,
-// then from other codes, and is ProviderError where nothing is known. RetryAfter comes
-// from the header, reckoned from its Date, or from the clock where it has none. Message and
-// Code are the provider's, in whatever shape it sent them (OpenAI's, problem details,
-// other gateways', HTML, plain text), bounded, valid UTF-8 and without keys. Status is
-// the provider's own, or the number that its body gives.
+// 0, no header). What it means is for failure.Classify to say; RetryAfter and NoRetry
+// come from there too. Message and Code are the provider's, in whatever shape it sent
+// them (OpenAI's, problem details, other gateways', HTML, plain text), bounded, valid
+// UTF-8 and without keys. Status is the provider's own, or the number that its body gives.
 func DecodeError(status int, header http.Header, body []byte) *llm.Error {
+	s, param := readSignal(status, header, body)
+	s.Now = time.Now()
+	v := failure.Classify(s)
+	e := &llm.Error{
+		Kind:       v.Kind,
+		Status:     s.Status,
+		Code:       scrub(s.Code, maxName),
+		Param:      scrub(param, maxName),
+		RetryAfter: v.RetryAfter,
+		NoRetry:    v.NoRetry,
+	}
+	if e.Code == "" {
+		e.Code = scrub(s.Type, maxName)
+	}
+	if e.Message = scrub(s.Message, maxMessage); e.Message == "" {
+		e.Message = "the provider reported an error without saying which"
+		if s.Status > 0 {
+			e.Message = "the provider answered " + strconv.Itoa(s.Status) + " " + http.StatusText(s.Status)
+		}
+	}
+	return e
+}
+
+// ErrorSignal is what an error answer says, for failure.Classify. It reads OpenAI's
+// shape and those that come near to it, Anthropic's and Bedrock's among them; status is
+// 0 for an event of a stream. Nothing of it is fit to be passed on: the message is as
+// long as it came, and may hold keys. Now is left to the caller.
+func ErrorSignal(status int, header http.Header, body []byte) failure.Signal {
+	s, _ := readSignal(status, header, body)
+	return s
+}
+
+func readSignal(status int, header http.Header, body []byte) (s failure.Signal, param string) {
 	r := readReport(body)
 	if status < 300 && r.status >= 400 && r.status < 600 {
 		status = r.status
 	}
-	e := &llm.Error{
-		Kind:   errorKind(status, r),
-		Status: status,
-		Code:   scrub(r.code, maxName),
-		Param:  scrub(r.param, maxName),
-	}
-	if e.Code == "" {
-		e.Code = scrub(r.kind, maxName)
-	}
-	if e.Message = scrub(r.message, maxMessage); e.Message == "" {
-		e.Message = "the provider reported an error without saying which"
-		if status > 0 {
-			e.Message = "the provider answered " + strconv.Itoa(status) + " " + http.StatusText(status)
-		}
-	}
-	e.RetryAfter = retryAfter(e.Kind, header)
-	return e
-}
-
-// retryAfter reads how long to wait, reckoned from the answer's own Date where it has
-// one, so that a clock that differs from the provider's does no harm. When a rate
-// limit resets only matters where it was met: OpenAI says it with every answer, and a
-// call that failed with 500 need not wait for it.
-func retryAfter(kind llm.Kind, header http.Header) time.Duration {
-	if len(header) == 0 {
-		return 0
-	}
-	if kind != llm.ProviderRateLimited {
-		header = http.Header{
-			"Retry-After":    header["Retry-After"],
-			"Retry-After-Ms": header["Retry-After-Ms"],
-			"Date":           header["Date"],
-		}
-	}
-	now, err := http.ParseTime(header.Get("Date"))
-	if err != nil {
-		now = time.Now()
-	}
-	return llm.RetryAfter(header, now)
-}
-
-func errorKind(status int, r report) llm.Kind {
-	words := [...]string{strings.ToLower(r.code), strings.ToLower(r.kind), strings.ToLower(r.inner)}
-	for _, word := range words {
-		if kind, ok := strongWords[word]; ok {
-			return kind
-		}
-	}
-	if kind, ok := statusKinds[status]; ok {
-		return kind
-	}
-	switch {
-	case status >= 500:
-		return llm.ProviderError
-	case status >= 400:
-		return llm.ProviderRejected
-	case status >= 300:
-		return llm.ProviderMalformed // a redirect that nobody follows: the base URL is wrong
-	}
-	for _, word := range words {
-		if kind, ok := weakWords[word]; ok {
-			return kind
-		}
-	}
-	return llm.ProviderError
+	return failure.Signal{
+		Dialect: Name, Status: status, Code: r.code, Type: r.kind, Inner: r.inner, Message: r.message, Hint: r.hint, Header: header,
+	}, r.param
 }
 
 // report is what an error body says, whatever its shape.
 type report struct {
-	message, kind, code, param, inner string
-	status                            int
+	message, kind, code, param, inner, hint string
+	status                                  int
 }
 
 // readReport finds the report in a body.
@@ -199,6 +111,10 @@ func readObject(n *scan.Node) report {
 		code:  n.Get("code").String(),
 		param: n.Get("param").String(),
 		inner: n.Get("innererror").Get("code").String(),
+		hint:  readHint(n),
+	}
+	if r.inner == "" { // Forebay's own word, beside the code that its provider gave
+		r.inner = n.Get("error_type").String()
 	}
 	for _, name := range [...]string{"message", "detail", "error_description", "title", "msg", "Message"} {
 		value := n.Get(name)
@@ -214,10 +130,33 @@ func readObject(n *scan.Node) report {
 			r.status = int(max(min(number, 999), 0))
 		}
 	}
-	if r.kind == "" { // Gemini's word for the error
-		r.kind = n.Get("status").String()
+	for _, name := range [...]string{"status", "__type"} { // Gemini's word for the error, and AWS's
+		if r.kind == "" {
+			r.kind = n.Get(name).String()
+		}
 	}
 	return r
+}
+
+// readHint finds the delay that a body states in a member of its own: Google's
+// retryDelay among the details, retry_after of several gateways, or Hugging Face's
+// estimate of how long a model takes to load.
+func readHint(n *scan.Node) string {
+	for _, detail := range n.Get("details").Elements() {
+		if delay := detail.Get("retryDelay").String(); delay != "" {
+			return delay
+		}
+	}
+	for _, name := range [...]string{"retry_after", "estimated_time"} {
+		switch value := n.Get(name); {
+		case value == nil:
+		case value.Kind == '"':
+			return value.String()
+		case value.Kind != '{' && value.Kind != '[':
+			return string(value.Text)
+		}
+	}
+	return ""
 }
 
 // plainText makes a message of a body that is not JSON: a page's title, or the

@@ -63,7 +63,8 @@ func NewReader(r io.Reader, opts ReaderOptions) *Reader {
 
 // Next returns the events that one read of the stream completed, byte for byte as
 // they came, in memory that is never used again. Comments and other blocks without
-// data are delivered too, and count as no event.
+// data are delivered too, and count as no event. What ids say is left to the caller:
+// servers exist that change them with every event, and with every choice.
 //
 // It returns io.EOF after the chunk that ends with "data: [DONE]"; what the
 // provider sends behind that is not looked at. Every other end is an *llm.Error:

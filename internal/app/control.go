@@ -8,7 +8,7 @@ import (
 // operatorPaths are for those who run the gateway: where there is a control address
 // they are served there alone.
 func operatorPaths() []string {
-	return []string{"/metrics", "/v1/cache", "/v1/cache/invalidate", "/v1/cache/warmup", "/v1/jobs/pause", "/v1/jobs/resume"}
+	return []string{"/metrics", "/v1/cache", "/v1/cache/invalidate", "/v1/cache/warmup", "/v1/jobs/pause", "/v1/jobs/resume", "/v1/targets", "/v1/breakers"}
 }
 
 // controlPaths are what the control address serves.
@@ -20,7 +20,7 @@ func controlPaths() []string {
 // Both stand in its message after "nothing is served at". They begin with no
 // slash, as no path of a request does, so that no route of it can match.
 const (
-	notControl = "this address but /metrics, /healthz, /readyz, /v1/health, /v1/cache and what runs /v1/jobs"
+	notControl = "this address but /metrics, /healthz, /readyz, /v1/health and what runs cache, jobs and targets"
 	notCalls   = "this address under this path: the address of control has it"
 )
 

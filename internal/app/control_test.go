@@ -14,7 +14,10 @@ import (
 // TestControl asks both addresses for every route that there is.
 func TestControl(t *testing.T) {
 	s := start(t, app.Options{File: file(t, map[string]string{"control": "127.0.0.1:0"}), Client: scripted(t, llmtest.Script(llmtest.OK("fine")))})
-	operators := map[string]bool{"/metrics": true, "/v1/cache": true, "/v1/cache/invalidate": true, "/v1/cache/warmup": true, "/v1/jobs/pause": true, "/v1/jobs/resume": true}
+	operators := map[string]bool{
+		"/metrics": true, "/v1/cache": true, "/v1/cache/invalidate": true, "/v1/cache/warmup": true, "/v1/jobs/pause": true, "/v1/jobs/resume": true,
+		"/v1/targets": true, "/v1/breakers": true,
+	}
 	both := map[string]bool{"/healthz": true, "/readyz": true, "/v1/health": true, "/v1/cache/explain": true, "/v1/jobs/stats": true, "/v1/jobs/purge": true}
 	for _, r := range gateway.Routes() {
 		path := strings.NewReplacer("{id...}", "some/id", "{id}", "some-id", "{operation}", "vc-analysis").Replace(r.Pattern)
@@ -47,7 +50,7 @@ func TestControl(t *testing.T) {
 func TestControlMessages(t *testing.T) {
 	s := start(t, app.Options{File: file(t, map[string]string{"control": "127.0.0.1:0"})})
 	for address, want := range map[string]string{
-		s.ControlURL() + "/v1/models": "nothing is served at this address but /metrics, /healthz, /readyz, /v1/health, /v1/cache and what runs /v1/jobs. ",
+		s.ControlURL() + "/v1/models": "nothing is served at this address but /metrics, /healthz, /readyz, /v1/health and what runs cache, jobs and targets. ",
 		s.URL() + "/metrics":          "nothing is served at this address under this path: the address of control has it. ",
 	} {
 		if _, body, _ := s.get(address, ""); !strings.Contains(body, want) {

@@ -39,12 +39,13 @@ func (d *door) count(_ net.Conn, state http.ConnState) {
 	}
 }
 
-// serve takes connections until the door is closed. Any other end goes to failed.
-func (d *door) serve(failed chan<- error) {
+// serve takes connections until the door is closed. Any other end is an error.
+func (d *door) serve() error {
 	defer close(d.done)
 	if err := d.http.Serve(d.ln); !errors.Is(err, http.ErrServerClosed) {
-		failed <- fmt.Errorf("%s: %w", d.name, err)
+		return fmt.Errorf("%s: %w", d.name, err)
 	}
+	return nil
 }
 
 // close ends a door that serves: it takes no more connections, and those that are

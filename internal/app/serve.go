@@ -44,6 +44,8 @@ type Options struct {
 type Server struct {
 	client *forebay.Client
 	stores *config.Stores // closed after the client; nil where it brought its own
+	audit  *audit         // the same
+	texts  *templates     // nil where no prepared texts lie in directories
 	gate   *gateway.Gateway
 	doors  []*door // in the order of their start: control, where there is one, and calls
 	warmup *warmup // what to fetch at the start; nil for nothing
@@ -95,18 +97,24 @@ func (s *Server) makeClient(o Options) error {
 		return err
 	}
 	s.stores.Attach(&cfg)
+	if s.audit, err = openAudit(o.File.StoreDir(), o.Logger); err != nil {
+		return errors.Join(err, s.closeStores())
+	}
+	cfg.Auditor = s.audit
 	cfg.Logger, cfg.Cache.Logger = o.Logger, o.Logger
 	if s.client, err = forebay.New(cfg); err != nil {
 		return errors.Join(err, s.closeStores())
 	}
+	s.texts = newTemplates(o.File, s.client.SetTemplates, o.Logger)
 	return nil
 }
 
 func (s *Server) closeStores() error {
-	if s.stores == nil {
-		return nil
+	err := s.audit.close()
+	if s.stores != nil {
+		err = errors.Join(err, s.stores.Close())
 	}
-	return s.stores.Close()
+	return err
 }
 
 // open makes the gateway and takes its addresses, that of control first.
@@ -215,12 +223,21 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.warmup != nil {
 		wg.Go(func() { s.warmup.run(work, s) })
 	}
+	if s.texts != nil {
+		wg.Go(func() { s.texts.run(work) })
+	}
 	defer wg.Wait()
 	defer stop()
 
-	failed := make(chan error, len(s.doors))
-	for _, d := range s.doors {
-		wg.Go(func() { d.serve(failed) })
+	failed := make(chan error, 1)
+	for i, d := range s.doors {
+		wg.Go(func() {
+			if err := d.serve(); err != nil && i == len(s.doors)-1 {
+				failed <- err
+			} else if err != nil { // calls do not need it
+				s.log.Error("an address is not served any more: calls go on, restart to have it back", "error", err)
+			}
+		})
 	}
 	var err error
 	select {

@@ -54,9 +54,11 @@ func Table() []Layer {
 		{Package: "internal/replay", Layer: 1},
 
 		{Package: "dialect/openai", Layer: 2},
+		{Package: "dialect/payload", Layer: 2},
 		{Package: "internal/faulttest", Layer: 0, StdOnly: true, Importers: []string{}},
 
 		{Package: "config/internal/settings", Layer: 2, Importers: []string{"config"}},
+		{Package: "config/internal/textdir", Layer: 2, Importers: []string{"config"}},
 		{Package: "provider/openai", Layer: 3, Importers: wiring},
 		// The command line serves the simulated provider by itself and scripts its faults.
 		{Package: "provider/simulated", Layer: 3, Importers: append([]string{"internal/cli"}, wiring...)},
@@ -67,6 +69,7 @@ func Table() []Layer {
 		{Package: "store/sqlite/internal/queuedb", Layer: 2, Importers: []string{"store/sqlite"}},
 		{Package: "store/sqlite", Layer: 3, Importers: wiring},
 		{Package: "jobs", Layer: 2},
+		{Package: "target", Layer: 2},
 		{Package: ".", Layer: 3},
 
 		{Package: "warmup", Layer: 4},

@@ -44,7 +44,7 @@ failing provider, and measures every step.`,
 	root.SetErr(s.Err)
 	root.SetArgs(args)
 	root.AddCommand(serveCommand(s), demoCommand(s), replayCommand(s), simulateCommand(s),
-		cacheCommand(s), jobsCommand(s), storeCommand(s),
+		cacheCommand(s), jobsCommand(s), storeCommand(s), targetsCommand(s), breakerCommand(s), explainCommand(s),
 		validateCommand(s), configCommand(s), versionCommand(s))
 	group(root)
 	root.SetHelpCommand(helpCommand())
@@ -86,13 +86,12 @@ func (f *settings) read(s Streams) (*config.File, error) {
 	return config.Read(src)
 }
 
-// fileLogger is the logger that file asks for.
-func fileLogger(s Streams, file *config.File) *slog.Logger {
-	format := file.Log.Format
-	if format == "auto" && !isTerminal(s.Err) {
-		format = "json"
+// logFormat is the format of the log that file asks for: text or json.
+func logFormat(s Streams, file *config.File) string {
+	if file.Log.Format == "auto" && !isTerminal(s.Err) {
+		return "json"
 	}
-	return logger(s.Err, file.Log.Level, format)
+	return file.Log.Format
 }
 
 // logger writes records of level and above, as text or JSON lines.

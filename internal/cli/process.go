@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"sync"
@@ -13,6 +15,8 @@ import (
 // orderly stop. After it signals have their usual effect again, so that a second
 // one ends the process at once.
 func Process() int {
+	// net/http prints bytes that a provider sent out of turn, which may be part of an answer.
+	log.SetOutput(io.Discard)
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

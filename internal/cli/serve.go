@@ -44,7 +44,9 @@ func serve(ctx context.Context, s Streams, f *settings, drain time.Duration) err
 	if err != nil {
 		return err
 	}
-	log := fileLogger(s, file)
+	sink := newLogSink(s.Err, tellDropped(logFormat(s, file)))
+	defer sink.close()
+	log := logger(sink, file.Log.Level, logFormat(s, file))
 	for _, w := range file.Warnings() {
 		log.Warn(w)
 	}

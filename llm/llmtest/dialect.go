@@ -176,3 +176,11 @@ func (a parsed) chunk(raw []byte) llm.Chunk {
 	}
 	return c
 }
+
+// MaxOutput is 0: bodies say nothing of it.
+func (Dialect) MaxOutput(*llm.Request) int { return 0 }
+
+// Simplify returns the body as it is: it names no model and no bound.
+func (Dialect) Simplify(req *llm.Request, _ string, _ int) ([]byte, error) {
+	return append([]byte(nil), req.Body...), nil
+}

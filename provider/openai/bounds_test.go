@@ -46,19 +46,34 @@ func TestTimeouts(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
 		}},
-		{"half an error", "", false, 30 * time.Second, func(w http.ResponseWriter, r *http.Request) {
+		{"half an error", "", false, 2 * time.Second, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.WriteHeader(500)
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
+		}},
+		{"an error that trickles", "", false, 2 * time.Second, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(500)
+			for r.Context().Err() == nil {
+				_, _ = io.WriteString(w, " ")
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-r.Context().Done():
+				case <-time.After(300 * time.Millisecond):
+				}
+			}
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p, begin := inBubble(t, c.handler, nil), time.Now()
 				_, err := collect(t, p, chat(c.stream))
-				e := want(t, err, llm.ProviderTimeout)
-				if e.Limit != c.limit && c.limit != "" {
+				kind := llm.ProviderTimeout
+				if c.limit == "" { // the status was there, and says what it is
+					kind = llm.ProviderError
+				}
+				if e := want(t, err, kind); e.Limit != c.limit {
 					t.Errorf("limit %q, want %q", e.Limit, c.limit)
 				}
 				if took := time.Since(begin); took != c.took {

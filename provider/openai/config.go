@@ -2,6 +2,7 @@ package openai
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -32,6 +33,7 @@ const (
 	idleConnTimeout = 50 * time.Second // below the 60 s after which AWS load balancers hang up
 	maxHeaderBytes  = 64 << 10         // answers of OpenAI have 2 KB of headers
 	maxErrorBody    = 64 << 10         // error bodies are read this far and cut there
+	longestError    = 2 * time.Second  // and this long: they come with their head, or a packet later
 	readBuffer      = 8 << 10          // an answer of 4 KB with its head in one read; net/http has 4 KB
 	pingAfter       = 15 * time.Second // finds dead HTTP/2 connections within defaultIdle
 )
@@ -79,7 +81,8 @@ type Config struct {
 	ProxyFromEnvironment bool
 	// Transport makes the calls. Nil means a transport of the provider's own, with
 	// the bounds above. One of your own must not follow redirects or retry calls
-	// of which it has sent anything.
+	// of which it has sent anything; an http.Transport does neither, because calls over
+	// https cannot be repeated by it.
 	Transport http.RoundTripper
 }
 
@@ -204,16 +207,13 @@ func (c Config) withDefaults(base *url.URL) Config {
 	c.MaxBody = cmp.Or(c.MaxBody, defaultMaxBody)
 	c.MaxStream = cmp.Or(c.MaxStream, defaultMaxStream)
 	c.MaxIdleConns = cmp.Or(c.MaxIdleConns, defaultMaxIdle)
-	if c.Transport == nil {
-		c.Transport = c.transport()
-	}
 	return c
 }
 
 // transport makes the provider's own transport. Compression is off: it would
 // cost more than loopback and data centre links save, and a small body could
-// unpack to a large one.
-func (c *Config) transport() *http.Transport {
+// unpack to a large one. handshake is told of every TLS handshake.
+func (c *Config) transport(handshake func(tls.ConnectionState) error) *http.Transport {
 	t := &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: c.ConnectTimeout, KeepAlive: pingAfter}).DialContext,
 		TLSHandshakeTimeout:    c.ConnectTimeout,
@@ -224,6 +224,7 @@ func (c *Config) transport() *http.Transport {
 		IdleConnTimeout:        idleConnTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		ReadBufferSize:         readBuffer,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, VerifyConnection: handshake},
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter},
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,8 @@ type exchange struct {
 	timer    *time.Timer
 	headCame atomic.Bool // from then on the timer bounds silence, not the first byte
 	sawEOF   bool
+	timed    bool // the timer bounds the rest of the body, not each read
+	mask     mask // of what Read returns
 	body     bytes.Reader
 	id       [1]string
 	trace    [1]string
@@ -33,7 +36,7 @@ type exchange struct {
 // stream that does.
 func (p *Provider) begin(ctx context.Context, template *http.Request, body []byte) *exchange {
 	ctx, cancel := context.WithCancelCause(ctx)
-	x := &exchange{provider: p, cancel: cancel, request: template.WithContext(ctx)}
+	x := &exchange{provider: p, cancel: cancel, request: template.WithContext(ctx), mask: mask{keys: p.keys}}
 	header := make(http.Header, len(p.fixed)+4)
 	for name, values := range p.fixed {
 		header[name] = values
@@ -44,13 +47,23 @@ func (p *Provider) begin(ctx context.Context, template *http.Request, body []byt
 		x.body.Reset(body)
 		x.request.Body = io.NopCloser(&x.body)
 		x.request.ContentLength = int64(len(body))
-		// With GetBody, and without an idempotency key, net/http repeats a POST only
-		// when a kept connection was found dead before a byte of it was written, or
-		// when an HTTP/2 server says that it did not process it.
-		x.request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+		if p.mayRepeat() {
+			x.request.GetBody = func() (io.ReadCloser, error) { return p.again(body) }
+		}
 	}
 	return x
 }
+
+// again gives net/http the body for another try, unless it turned out meanwhile that
+// the back end speaks HTTP/2.
+func (p *Provider) again(body []byte) (io.ReadCloser, error) {
+	if p.http2.Load() {
+		return nil, errSentOnce
+	}
+	return io.NopCloser(bytes.NewReader(body)), nil
+}
+
+var errSentOnce = errors.New("the provider broke a call off over HTTP/2, which is not sent again")
 
 // Shared by all calls; nobody changes them.
 var (
@@ -115,12 +128,33 @@ func (x *exchange) timeIsUp() {
 	x.cancel(x.provider.noFirstByte)
 }
 
-// Read reads the answer's body within the idle bound. Its errors other than
-// io.EOF are *llm.Error.
+// Read reads the answer's body within the idle bound, without our own keys. Its errors
+// other than io.EOF are *llm.Error.
 func (x *exchange) Read(b []byte) (int, error) {
-	x.timer.Reset(bound(x.provider.cfg.IdleTimeout))
+	if len(x.mask.keys) == 0 {
+		return x.read(b)
+	}
+	for {
+		start := x.mask.begin(b)
+		if start == len(b) { // a buffer too small for a key: what is held goes out as it is
+			return start, nil
+		}
+		n, err := x.read(b[start:])
+		nothing := n == 0
+		if n = x.mask.end(b[:start+n], err != nil); n > 0 || nothing || err != nil {
+			return n, err
+		}
+	}
+}
+
+func (x *exchange) read(b []byte) (int, error) {
+	if !x.timed {
+		x.timer.Reset(bound(x.provider.cfg.IdleTimeout))
+	}
 	n, err := x.response.Body.Read(b)
-	x.timer.Stop()
+	if !x.timed {
+		x.timer.Stop()
+	}
 	if errors.Is(err, io.EOF) {
 		x.sawEOF = true
 		return n, io.EOF
@@ -131,6 +165,9 @@ func (x *exchange) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// firstRead bounds the memory that a head can claim for a body that may never come.
+const firstRead = 1 << 20
+
 // readAll reads the body, into memory of its announced size where there is one.
 func (x *exchange) readAll(most int64) ([]byte, error) {
 	announced := x.response.ContentLength
@@ -138,14 +175,14 @@ func (x *exchange) readAll(most int64) ([]byte, error) {
 		return nil, tooLarge(most)
 	}
 	// One byte more than announced, so that the read that fills it sees the end.
-	size := announced + 1
+	size := min(announced+1, firstRead)
 	if announced < 0 {
 		size = 4 << 10
 	}
 	body := make([]byte, 0, size)
 	for {
-		if len(body) == cap(body) {
-			body = append(body, 0)[:len(body)]
+		if cap(body)-len(body) < x.mask.room() {
+			body = slices.Grow(body, max(len(body), x.mask.room()))
 		}
 		n, err := x.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]

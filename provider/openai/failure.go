@@ -2,17 +2,15 @@ package openai
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	dialect "github.com/forebay-ai/forebay/dialect/openai"
+	"github.com/forebay-ai/forebay/failure"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -20,15 +18,23 @@ import (
 // texts. The shortest keys in use have 16 characters.
 const shortestKey = 8
 
-func timeoutError(message, limit string, value time.Duration) *llm.Error {
-	return &llm.Error{Kind: llm.ProviderTimeout, Message: message, Limit: limit, Value: value.String()}
+// fault is the error for what befell a connection or an answer; the table of package
+// failure says what it is.
+func fault(t failure.Transport, message string) *llm.Error {
+	v := failure.Classify(failure.Signal{Dialect: dialect.Name, Transport: t})
+	return &llm.Error{Kind: v.Kind, NoRetry: v.NoRetry, Message: message}
+}
+
+func timeoutError(t failure.Transport, message, limit string, value time.Duration) *llm.Error {
+	e := fault(t, message)
+	e.Limit, e.Value = limit, value.String()
+	return e
 }
 
 func tooLarge(most int64) *llm.Error {
-	return &llm.Error{
-		Kind: llm.ProviderMalformed, Message: "the provider's answer is too large",
-		Limit: "max_body_bytes", Value: strconv.FormatInt(most, 10),
-	}
+	e := fault(failure.TooLarge, "the provider's answer is too large")
+	e.Limit, e.Value = "max_body_bytes", strconv.FormatInt(most, 10)
+	return e
 }
 
 // about returns a copy of e that names the target and holds no secret of ours.
@@ -76,56 +82,14 @@ func (x *exchange) ended() *llm.Error {
 	return p.about(x.model, &e)
 }
 
-// unanswered explains why there is no head.
-func (x *exchange) unanswered(err error) *llm.Error {
-	if e := x.ended(); e != nil {
-		return e
-	}
-	e := connectionError(err)
-	if e.Limit == "connect_timeout" {
-		e.Value = x.provider.cfg.ConnectTimeout.String()
-	}
-	e.Err = err
-	return x.provider.about(x.model, e)
-}
-
-// connectionError names the usual reasons. All are one kind: nothing has come
-// back, so that another attempt is safe and the target is at fault.
-func connectionError(err error) *llm.Error {
-	e := &llm.Error{Kind: llm.ProviderConnectionFailed}
-	var (
-		dns         *net.DNSError
-		op          *net.OpError
-		certificate *tls.CertificateVerificationError
-		record      tls.RecordHeaderError
-	)
-	switch {
-	case errors.As(err, &dns):
-		e.Message = "the provider's host name could not be resolved"
-	case errors.As(err, &certificate):
-		e.Message = "the provider's certificate is not trusted"
-	case errors.As(err, &record):
-		e.Message, e.Fix = "the provider does not speak TLS", "Check the scheme of its base_url."
-	case errors.Is(err, syscall.ECONNREFUSED):
-		e.Message = "the provider refused the connection"
-	case errors.As(err, &op) && op.Op == "dial" && op.Timeout():
-		e.Message, e.Limit = "the provider could not be connected to in time", "connect_timeout"
-	case errors.As(err, &op) && op.Op == "dial":
-		e.Message = "the provider could not be connected to"
-	default:
-		e.Message = "the connection to the provider broke before its answer began"
-	}
-	return e
-}
-
 // broken explains why the body of an answer could not be read to its end.
 func (x *exchange) broken(err error) *llm.Error {
 	if e := x.ended(); e != nil {
 		return e
 	}
-	return x.provider.about(x.model, &llm.Error{
-		Kind: llm.ProviderTruncated, Message: "the connection to the provider broke within its answer", Err: err,
-	})
+	e := fault(failure.Truncated, "the connection to the provider broke within its answer")
+	e.Err = err
+	return x.provider.about(x.model, e)
 }
 
 // accepted checks the head of the answer. An error leaves the exchange to be released.
@@ -134,19 +98,28 @@ func (x *exchange) accepted() *llm.Error {
 	switch {
 	case status >= 200 && status < 300:
 		if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-			return x.malformed(fmt.Sprintf("the provider's answer is encoded as %.40q, which was not asked for", encoding))
+			return x.wrong(failure.Encoded, fmt.Sprintf("the provider's answer is encoded as %.40q, which was not asked for", encoding))
 		}
 		return nil
 	case status < 400:
-		e := x.malformed(fmt.Sprintf("the provider answered with status %d, which is not followed", status))
+		e := x.wrong(failure.Redirect, fmt.Sprintf("the provider answered with status %d, which is not followed", status))
 		e.Fix = "Check the provider's base_url."
 		return e
 	}
+	// The status says the most: what explains it is waited for a moment, not as an answer is.
+	x.timer.Reset(x.provider.errorPatience())
+	x.timed = true
 	body, err := x.readAll(maxErrorBody)
-	if e := x.ended(); err != nil && e != nil {
+	x.timer.Stop()
+	if e := x.ended(); err != nil && e != nil && e.Limit != x.provider.idle.Limit {
 		return e // the status does not matter to a caller who is gone
 	}
 	return x.provider.about(x.model, errorOf(status, header, body))
+}
+
+// errorPatience bounds the wait for the body of an error answer.
+func (p *Provider) errorPatience() time.Duration {
+	return min(bound(p.cfg.IdleTimeout), longestError)
 }
 
 // errorOf reads an error answer. A body that is cut or missing still has its status.
@@ -156,8 +129,9 @@ func errorOf(status int, header http.Header, body []byte) *llm.Error {
 	return e
 }
 
-func (x *exchange) malformed(message string) *llm.Error {
-	return x.provider.about(x.model, &llm.Error{
-		Kind: llm.ProviderMalformed, Message: message, Status: x.response.StatusCode,
-	})
+// wrong is the error for an answer that is of no use, whatever stands in it.
+func (x *exchange) wrong(t failure.Transport, message string) *llm.Error {
+	e := fault(t, message)
+	e.Status = x.response.StatusCode
+	return x.provider.about(x.model, e)
 }

@@ -31,7 +31,7 @@ func (p *Provider) Forward(ctx context.Context, method, path, rawQuery string, b
 	if err := x.send(); err != nil {
 		return 0, "", nil, err
 	}
-	status, contentType = x.response.StatusCode, x.response.Header.Get("Content-Type")
+	status, contentType = x.response.StatusCode, string(p.scrub([]byte(x.response.Header.Get("Content-Type"))))
 	if status < 400 {
 		if err := x.accepted(); err != nil {
 			return 0, "", nil, err

@@ -3,12 +3,15 @@ package openai
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	dialect "github.com/forebay-ai/forebay/dialect/openai"
+	"github.com/forebay-ai/forebay/failure"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -21,6 +24,10 @@ type Provider struct {
 	vectors *http.Request
 	fixed   http.Header // sent with every call
 	secrets []string    // what must not appear in an error
+	keys    []string    // what must not appear in an answer either
+	http2   atomic.Bool // the back end speaks HTTP/2
+
+	ownTransport bool // tells http2
 
 	// Why a call of ours was cancelled; compared by identity, returned as copies.
 	noFirstByte, idle, closed *llm.Error
@@ -45,10 +52,14 @@ func New(cfg Config) (*Provider, error) {
 			p.secrets = append(p.secrets, value)
 		}
 	}
+	p.keys = keysIn(&cfg)
+	if p.cfg.Transport == nil {
+		p.cfg.Transport, p.ownTransport = p.cfg.transport(p.shookHands), true
+	}
 	p.chat = p.template(http.MethodPost, "/chat/completions")
 	p.vectors = p.template(http.MethodPost, "/embeddings")
-	p.noFirstByte = timeoutError("the provider did not begin to answer in time", "first_byte_timeout", p.cfg.FirstByteTimeout)
-	p.idle = timeoutError("the provider fell silent within its answer", "idle_timeout", p.cfg.IdleTimeout)
+	p.noFirstByte = timeoutError(failure.HeaderTimeout, "the provider did not begin to answer in time", "first_byte_timeout", p.cfg.FirstByteTimeout)
+	p.idle = timeoutError(failure.Idle, "the provider fell silent within its answer", "idle_timeout", p.cfg.IdleTimeout)
 	p.closed = llm.Errorf(llm.CallerCancelled, "the stream was closed")
 	return p, nil
 }
@@ -112,6 +123,24 @@ func (p *Provider) Close() error {
 		t.CloseIdleConnections()
 	}
 	return nil
+}
+
+// shookHands notes which protocol was agreed on.
+func (p *Provider) shookHands(s tls.ConnectionState) error {
+	if s.NegotiatedProtocol == "h2" {
+		p.http2.Store(true)
+	}
+	return nil
+}
+
+// mayRepeat says whether net/http may be given the means to send a call's body again.
+// Over HTTP/1 it uses them for one thing: a kept connection that was found dead before a
+// byte was written. Over HTTP/2 it sends up to seven times, waiting in between, and also
+// where a server that has seen the call resets it with PROTOCOL_ERROR: that is for the
+// one layer that retries to decide. Of a transport that is not ours nobody knows what
+// it speaks over TLS.
+func (p *Provider) mayRepeat() bool {
+	return !p.http2.Load() && (p.base.Scheme == "http" || p.ownTransport)
 }
 
 // template makes what calls of one method and path have in common. Calls copy it

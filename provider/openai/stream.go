@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	dialect "github.com/forebay-ai/forebay/dialect/openai"
+	"github.com/forebay-ai/forebay/failure"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -60,7 +61,7 @@ func (x *exchange) form() (form, error) {
 		strings.HasSuffix(media, "+json"):
 		return formWhole, nil
 	}
-	e := x.malformed(fmt.Sprintf("the provider answered with %.60q, not with JSON or events", contentType))
+	e := x.wrong(failure.Malformed, fmt.Sprintf("the provider answered with %.60q, not with JSON or events", contentType))
 	e.Fix, e.Err = "Check the provider's base_url.", err
 	return 0, e
 }
@@ -147,7 +148,12 @@ func (x *exchange) whole(req *llm.Request) (llm.Chunk, error) {
 	if err != nil {
 		return llm.Chunk{}, err
 	}
-	return dialect.ReadWhole(req.Endpoint, body)
+	c, err := dialect.ReadWhole(req.Endpoint, body)
+	if e := llm.AsError(err); err != nil && e.Kind != llm.ProviderMalformed {
+		// The body reports an error. The head may say when to try again, and whether.
+		return c, dialect.DecodeError(0, x.response.Header, body)
+	}
+	return c, err
 }
 
 // eventsFromWhole makes events of the body of a server that ignores "stream".
@@ -190,10 +196,9 @@ func (x *exchange) wholeFromEvents(req *llm.Request) (llm.Chunk, error) {
 func reshape(req *llm.Request, answer []byte, stream bool) ([]byte, error) {
 	reshaped, err := req.Dialect.Reshape(req, answer, stream)
 	if err != nil {
-		return nil, &llm.Error{
-			Kind: llm.ProviderMalformed, Err: err,
-			Message: "the provider's answer has not the form that was asked for, and cannot be brought into it",
-		}
+		e := fault(failure.Malformed, "the provider's answer has not the form that was asked for, and cannot be brought into it")
+		e.Err = err
+		return nil, e
 	}
 	return reshaped, nil
 }

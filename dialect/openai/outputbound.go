@@ -1,0 +1,134 @@
+package openai
+
+import (
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
+	"github.com/forebay-ai/forebay/llm"
+)
+
+var _ llm.OutputBounder = Dialect{}
+
+// bounds are the members that bound an answer, in tokens. Where a body has several, the
+// first one counts: OpenAI's own, what it was called before, and what its newer
+// endpoint calls it.
+var bounds = [...]string{"max_completion_tokens", "max_tokens", "max_output_tokens"}
+
+// MaxOutput reads the bound of one choice from max_completion_tokens, max_tokens or
+// max_output_tokens, in this order. It is 0 for bodies that set none, or one that is no
+// positive number, for embeddings, and for what is not JSON. It allocates nothing.
+func (Dialect) MaxOutput(req *llm.Request) int {
+	if req.Endpoint == llm.Embeddings {
+		return 0
+	}
+	var found [len(bounds)]int64
+	c := scan.Cursor{Text: req.Body, Max: MaxDepth}
+	for ok := c.Open('{'); ok; ok = c.More('}') {
+		if i := slices.Index(bounds[:], string(c.Name())); i >= 0 {
+			found[i] = c.Count()
+		} else {
+			c.Skip()
+		}
+	}
+	if !c.Whole() {
+		return 0
+	}
+	for _, n := range found {
+		if n > 0 {
+			return int(min(n, math.MaxInt32)) // no model writes two thousand million tokens
+		}
+	}
+	return 0
+}
+
+// Simplify sets model, where it is not empty, and lowers each bound that the body sets
+// above maxOutput, or that is no bound (null, 0). Where the body sets none it gets
+// max_completion_tokens, which OpenAI's models all take; embeddings have no bound. All
+// other bytes stay as they are. The errors are those of SetModel.
+func (Dialect) Simplify(req *llm.Request, model string, maxOutput int) ([]byte, error) {
+	var edits []edit
+	if model != "" {
+		m, err := findMember(req.Body, "model")
+		if err != nil {
+			return nil, err
+		}
+		if m.name == m.end {
+			return nil, missing("model", "Name the model that shall answer.")
+		}
+		quoted, _ := jsontext.AppendQuote(nil, model) // as in SetModel
+		edits = append(edits, edit{from: m.value, to: m.end, text: string(quoted)})
+	}
+	if maxOutput > 0 && req.Endpoint != llm.Embeddings {
+		lower, err := lowerBounds(req.Body, maxOutput)
+		if err != nil {
+			return nil, err
+		}
+		edits = append(edits, lower...)
+	}
+	if len(edits) == 0 {
+		if _, err := findMember(req.Body, "model"); err != nil { // it is no object, then
+			return nil, err
+		}
+	}
+	return spliced(req.Body, edits), nil
+}
+
+// lowerBounds says how to bound the answer to most tokens.
+func lowerBounds(body []byte, most int) ([]edit, error) {
+	number := strconv.Itoa(most)
+	var edits []edit
+	set := false
+	for _, name := range bounds {
+		m, err := findMember(body, name)
+		if err != nil {
+			return nil, err
+		}
+		if m.name == m.end {
+			continue
+		}
+		set = true
+		value := scan.Cursor{Text: body[m.value:m.end], Max: MaxDepth}
+		if n := value.Count(); n <= 0 || n > int64(most) {
+			edits = append(edits, edit{from: m.value, to: m.end, text: number})
+		}
+	}
+	if !set {
+		c := scan.Cursor{Text: body, Max: MaxDepth}
+		inside := c.Open('{')
+		text := `"` + bounds[0] + `":` + number
+		if c.Depth == 0 { // {} is behind its brace already
+			return []edit{{from: c.At - 1, to: c.At - 1, text: text}}, nil
+		}
+		if inside {
+			text += ","
+		}
+		edits = append(edits, edit{from: c.At, to: c.At, text: text})
+	}
+	return edits, nil
+}
+
+// edit puts text in place of body[from:to].
+type edit struct {
+	from, to int
+	text     string
+}
+
+// spliced returns a copy of body with edits made, which do not overlap.
+func spliced(body []byte, edits []edit) []byte {
+	slices.SortFunc(edits, func(a, b edit) int { return a.from - b.from })
+	size := len(body)
+	for _, e := range edits {
+		size += len(e.text) - (e.to - e.from)
+	}
+	out := make([]byte, 0, size)
+	at := 0
+	for _, e := range edits {
+		out = append(append(out, body[at:e.from]...), e.text...)
+		at = e.to
+	}
+	return append(out, body[at:]...)
+}

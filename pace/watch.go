@@ -1,0 +1,122 @@
+package pace
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// Watch ends the context of a stream that does not keep its pace. Begin and End enclose
+// each read; nothing is counted in between, when it is the reader who takes his time. They
+// are for one goroutine, Stop may be called from any. A nil Watch lets everything pass.
+type Watch struct {
+	timer  *time.Timer
+	cancel context.CancelCauseFunc
+
+	mu      sync.Mutex // guards what follows
+	meter   Meter
+	reading bool
+	stopped bool
+	since   time.Time  // of the read in progress
+	looks   time.Time  // when the timer looks next
+	frame   int        // bytes of the shortest event so far: what an event of one character has
+	fault   *llm.Error // why the attempt was ended; nil while it was not
+}
+
+// NewWatch begins to watch. The context ends when the stream is too slow, with what
+// Meter.Fault says as its cause, or at Stop, which has to be called.
+func NewWatch(ctx context.Context, cfg Config) (context.Context, *Watch) {
+	w := &Watch{meter: NewMeter(cfg)}
+	ctx, w.cancel = context.WithCancelCause(ctx)
+	left, _ := w.leftLocked() // nobody else has it yet
+	w.looks = time.Now().Add(left)
+	w.timer = time.AfterFunc(left, w.look)
+	return ctx, w
+}
+
+// look ends the attempt if the read in progress takes too long, and else comes again
+// when it would.
+func (w *Watch) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fault != nil || w.stopped {
+		return
+	}
+	now := time.Now()
+	left, bounded := w.leftLocked()
+	if w.reading && bounded {
+		left -= now.Sub(w.since)
+	}
+	if left <= 0 {
+		w.fault = w.meter.Fault()
+		w.cancel(w.fault)
+		return
+	}
+	w.looks = now.Add(left)
+	w.timer.Reset(left)
+}
+
+// forNow is how long a watch sleeps that has nothing to watch for.
+const forNow = time.Hour
+
+// leftLocked is how long the next read may take, or when to look again where it is not
+// bounded.
+func (w *Watch) leftLocked() (left time.Duration, bounded bool) {
+	if left, bounded = w.meter.Left(); !bounded {
+		return forNow, false
+	}
+	return max(left, time.Millisecond), true
+}
+
+// Begin says that a read begins at now.
+func (w *Watch) Begin(now time.Time) {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reading, w.since = true, now
+	left, _ := w.leftLocked()
+	if due := now.Add(left); due.Before(w.looks) && !w.stopped {
+		w.looks = due
+		w.timer.Reset(left)
+	}
+}
+
+// End notes what a read brought, and gives the read's error, or what made us end it.
+func (w *Watch) End(now time.Time, c llm.Chunk, err error) error {
+	if w == nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reading = false
+	if w.fault != nil && err != nil {
+		return w.fault
+	}
+	w.meter.Waited(now.Sub(w.since), w.charactersLocked(&c), c.Useful)
+	return err
+}
+
+// charactersLocked guesses how many characters a chunk brings without a look into it:
+// what its events have over the shortest one.
+func (w *Watch) charactersLocked(c *llm.Chunk) int {
+	if c.Events == 0 || !c.Useful {
+		return 0
+	}
+	if each := len(c.Raw) / c.Events; w.frame == 0 || each < w.frame {
+		w.frame = each
+	}
+	return len(c.Raw) - c.Events*(w.frame-1)
+}
+
+// Stop ends the watch and the attempt's context.
+func (w *Watch) Stop() {
+	w.mu.Lock()
+	w.stopped = true
+	w.mu.Unlock()
+	w.timer.Stop()
+	w.cancel(context.Canceled)
+}

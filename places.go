@@ -1,0 +1,74 @@
+package forebay
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/forebay-ai/forebay/route"
+	"github.com/forebay-ai/forebay/target"
+)
+
+// maxTargets bounds the targets of a model: a call keeps what it saw of each.
+const maxTargets = route.MaxTargets
+
+func (cfg Config) validateModel(name string) error {
+	targets := cfg.Models[name].Targets
+	if len(targets) == 0 {
+		return fmt.Errorf("models.%s.targets: at least one is needed", name)
+	}
+	if len(targets) > maxTargets {
+		return fmt.Errorf("models.%s.targets: %d are too many; use up to %d", name, len(targets), maxTargets)
+	}
+	var faults []error
+	for i, t := range targets {
+		at := fmt.Sprintf("models.%s.targets[%d]", name, i)
+		if _, ok := cfg.Providers[t.Provider]; !ok {
+			faults = append(faults, fmt.Errorf("%s.provider: no provider named %q", at, t.Provider))
+		}
+		faults = append(faults, t.Validate(at))
+	}
+	_, err := newRouter(name, cfg.Models[name])
+	return errors.Join(append(faults, err)...)
+}
+
+// validatePlaces finds targets of one place that are described in two ways.
+func (cfg Config) validatePlaces() error {
+	var faults []error
+	first := map[string]Target{}
+	where := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Models)) {
+		for i, t := range cfg.Models[name].Targets {
+			at := fmt.Sprintf("models.%s.targets[%d]", name, i)
+			seen, ok := first[t.Name()]
+			if !ok {
+				first[t.Name()], where[t.Name()] = t, at
+				continue
+			}
+			if !seen.Like(&t) {
+				faults = append(faults, fmt.Errorf("%s: %s is described in another way under %s; region, residency, context_window, "+
+					"quota and max_concurrent belong to the place", at, t.Name(), where[t.Name()]))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// guards is how targets are guarded.
+func (cfg Config) guards() target.Policies {
+	return target.Policies{Limits: cfg.Limits, Adaptive: cfg.Adaptive, Queue: cfg.Queue, Breaker: cfg.Breaker}
+}
+
+// newRouter makes the choice among a model's targets.
+func newRouter(name string, m Model) (*route.Router, error) {
+	targets := make([]route.Target, len(m.Targets))
+	for i, t := range m.Targets {
+		targets[i] = t.Route()
+	}
+	r, err := route.New(m.Strategy, targets)
+	if err != nil {
+		return nil, fmt.Errorf("models.%s.%w", name, err)
+	}
+	return r, nil
+}

@@ -1,0 +1,11 @@
+package openai
+
+import (
+	"crypto/x509"
+	"net/http"
+)
+
+// Trust makes p's own transport trust roots instead of the machine's.
+func Trust(p *Provider, roots *x509.CertPool) {
+	p.cfg.Transport.(*http.Transport).TLSClientConfig.RootCAs = roots
+}
