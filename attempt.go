@@ -22,7 +22,7 @@ type attempt struct {
 // attempt makes one call of one target: its leave, the provider, and the wait for the
 // chunks that are held back. others says that another target could be tried after it.
 func (k *call) attempt(ctx context.Context, t *target.Target, f *fetched, others bool) error {
-	leave, err := t.Begin(ctx, target.Entry{Request: k.req, Others: others, Entry: queue.Entry{
+	leave, err := t.Begin(ctx, target.Entry{Request: k.req, Source: k.source(), Others: others, Entry: queue.Entry{
 		Priority: k.req.Priority, Tenant: k.req.Tenant, Deadline: k.targetsUntil(), Bytes: len(k.req.Body),
 		Durable: k.req.Durable, Waiting: k.req.Waiting,
 	}})
@@ -37,7 +37,7 @@ func (k *call) attempt(ctx context.Context, t *target.Target, f *fetched, others
 	ctx, a.stop, f.pace = k.bound(ctx, others)
 	f.attempts++
 	f.first = 0
-	k.attempted.Store(true)
+	k.attempts.Add(1)
 	f.target, f.model, f.attempt = t, t.ModelFor(k.req), a
 	f.pace.Begin(a.Start)
 	f.stream, err = k.invokeSafely(ctx, t)
@@ -132,7 +132,7 @@ func (f *fetched) endAttempt(err error) {
 	}
 	now := time.Now()
 	o := target.Outcome{
-		Kind: f.verdict(err, now.Sub(a.Start)), Source: f.call.source(), FirstToken: f.first, Usage: usage, Output: output,
+		Kind: f.verdict(err, now.Sub(a.Start)), FirstToken: f.first, Usage: usage, Output: output,
 	}
 	if o.Kind.FeedsLimiter() {
 		o.RetryAfter = llm.AsError(err).RetryAfter

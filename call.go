@@ -38,7 +38,7 @@ type call struct {
 	fetched   *fetched     // the answer that this call made; nil where it made none
 	lesser    *Stream      // the simplified answer of another model; nil where there is none
 	fetching  atomic.Bool  // fetch has begun, and does the bookkeeping of use and price
-	attempted atomic.Bool  // a target was called
+	attempts  atomic.Int32 // targets that were called, also where the flight goes on without this call
 	meta      Meta
 
 	function invoker // of Process; nil for calls to models
@@ -83,6 +83,7 @@ func (c *Client) run(ctx context.Context, req *llm.Request, function invoker) (*
 	src, err := k.coalesce(ctx) // joins an identical call, or runs fetch: queue, route, provider
 	if err != nil {
 		k.meta.Attempts, k.meta.Timing.Queue = effort(err)
+		k.meta.Attempts = max(k.meta.Attempts, int(k.attempts.Load()))
 		return k.degrade(ctx, k.blame(err))
 	}
 	return k.deliver(src), nil
@@ -216,7 +217,7 @@ func (k *call) blame(err error) *llm.Error {
 		Limit: "operations." + k.op.label + ".deadline", Value: k.op.Deadline.String(),
 		Fix: "Send the request again later, or raise the deadline.", Err: e,
 	}
-	if k.fetching.Load() && !k.attempted.Load() {
+	if k.fetching.Load() && k.attempts.Load() == 0 {
 		late.Kind, late.RetryAfter = llm.PolicyOverloaded, max(e.RetryAfter, time.Second)
 		late.Message = "no slot came free within the operation's deadline"
 	}

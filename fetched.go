@@ -90,10 +90,7 @@ func (f *fetched) hold() error {
 			continue
 		}
 		if useful++; useful == 1 {
-			f.first = time.Since(f.attempt.Start)
-			if f.call.req.Stream {
-				f.attempt.Shown(time.Now(), f.call.req, f.first)
-			}
+			f.shown()
 		}
 		if useful == f.call.op.Hold {
 			break
@@ -106,6 +103,15 @@ func (f *fetched) hold() error {
 		f.target.Place.Family == f.call.model.targets[0].Place.Family
 	f.keep = f.storable
 	return nil
+}
+
+// shown notes that the answer has begun to show itself.
+func (f *fetched) shown() {
+	now := time.Now()
+	f.first = now.Sub(f.attempt.Start)
+	if f.call.req.Stream {
+		f.attempt.Shown(now, f.call.req, f.first)
+	}
 }
 
 // Next passes the next chunk on. Before io.EOF the answer is in the cache.

@@ -10,6 +10,7 @@ import (
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/route"
+	"github.com/forebay-ai/forebay/target"
 )
 
 // fetch makes the call: it goes through the model's targets until one answers, and
@@ -104,14 +105,13 @@ func (t *tour) earn() {
 // plan lists the targets to try as indices, best first. An error says why no target may
 // serve the call.
 func (t *tour) plan() ([]int, error) {
-	now := time.Now()
 	targets := t.model.targets
-	tokens := targets[0].Tokens(t.req)
+	asker := target.Asker{Now: time.Now(), Tokens: targets[0].Tokens(t.req), Source: t.source(), Regions: t.client.regions}
 	need := route.Need{Residency: t.residency, Window: t.window, Draw: t.draw}
 	if t.model.windows {
-		need.Tokens = tokens
+		need.Tokens = asker.Tokens
 	}
-	state := func(i int) route.State { return targets[i].State(now, tokens, t.client.regions) }
+	state := func(i int) route.State { return targets[i].State(&asker) }
 	plan := t.model.router.Plan(t.order[:0], need, state)
 	if len(plan) == 0 && need.Tokens > 0 { // tokens are guessed, of pictures badly: let the provider decide
 		need.Tokens = 0

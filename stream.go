@@ -144,7 +144,7 @@ func (k *call) deliverHit(e *cache.Entry, err error) (*Stream, error) {
 // order, or the error.
 func (k *call) degrade(ctx context.Context, cause *llm.Error) (*Stream, error) {
 	k.remember(cause)
-	if k.req.NoFallback || !degradable(cause) || k.req.Durable && !k.attempted.Load() {
+	if k.req.NoFallback || !degradable(cause) || k.req.Durable && k.attempts.Load() == 0 {
 		return nil, k.fail(cause) // a job that reached no target is tried again
 	}
 	for _, strategy := range k.op.Fallback {

@@ -174,16 +174,20 @@ func TestOpenTimeDoubles(t *testing.T) {
 	r.calls(5, true)
 	for _, base := range []time.Duration{10, 20, 40, 60, 60} {
 		base *= time.Second
-		if d := r.untilRetry(); d < base*8/10 || d > base*12/10 {
-			t.Errorf("open for %s, want %s ± 20 %%", d, base)
+		low, high := base*8/10, base*12/10
+		if base == 60*time.Second {
+			low, high = base*6/10, base // never beyond MaxOpenFor
+		}
+		if d := r.untilRetry(); d < low || d > high {
+			t.Errorf("open for %s, want %s to %s", d, low, high)
 		}
 		r.calls(1, true) // the probe fails
 	}
 	r.untilRetry()
 	r.calls(3, false)
 	r.calls(5, true) // it came back only to fail again
-	if d := r.untilRetry(); d < 48*time.Second {
-		t.Errorf("flapping: open for %s, want about 60 s", d)
+	if d := r.untilRetry(); d < 36*time.Second {
+		t.Errorf("flapping: open for %s, want 36 s to 60 s", d)
 	}
 	r.calls(3, false)
 	r.now = r.now.Add(time.Minute)

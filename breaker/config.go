@@ -27,8 +27,9 @@ type Config struct {
 	// breaker. Zero means 20.
 	MinVolume int
 	// OpenFor is how long the breaker stays open the first time. Each reopening
-	// doubles it, up to MaxOpenFor; then up to 20 % are added or taken off at
-	// random, so that many breakers do not probe a recovering target in step.
+	// doubles it, up to MaxOpenFor; then chance moves it by up to 20 % either way, or by
+	// 40 % down where that would go beyond MaxOpenFor, so that many breakers do not probe
+	// a recovering target in step.
 	// A breaker that stayed closed for as long as it was open starts from OpenFor
 	// again. Zero means 1 s, and 8 s or OpenFor if that is longer: a target that is
 	// well again is found within 10 s, and a long outage costs a few probes each time.

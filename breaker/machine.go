@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// jitterShare is how much of the open time chance adds or takes off at most.
+// jitterShare is how much of the open time chance moves it either way.
 const jitterShare = 0.2
 
 // machine is the breaker's state and its rules: a deterministic function of the
@@ -251,7 +251,7 @@ func (m *machine) open(at time.Duration, reason string) {
 		m.openFor = 2 * last
 	}
 	m.enter(Open, at, reason)
-	m.retryAt = at + time.Duration(float64(m.openFor)*(1-jitterShare+2*jitterShare*m.jitter()))
+	m.retryAt = at + m.jittered(m.openFor)
 	for i := range m.seen.of { // what was before an outage says nothing about after it
 		m.seen.of[i].served = -1
 	}
@@ -345,4 +345,14 @@ func (m *machine) snapshot(now time.Time) Snapshot {
 		s.Share = grown(m.ramp, now, m.cfg.Ramp)
 	}
 	return s
+}
+
+// jittered moves an open time by chance: by a fifth either way, but never beyond
+// MaxOpenFor, which is a promise of when a target that is well is found to be.
+func (m *machine) jittered(d time.Duration) time.Duration {
+	low := 1 - jitterShare
+	if over := float64(d)*(1+jitterShare) - float64(m.cfg.MaxOpenFor); over > 0 {
+		low -= over / float64(d)
+	}
+	return time.Duration(float64(d) * (low + 2*jitterShare*m.jitter()))
 }

@@ -180,8 +180,9 @@ func (m *model) compare() {
 	s := m.Snapshot(m.rig.now)
 	if m.plain.state == breaker.Open && m.retryAt.IsZero() && !m.forced { // just opened
 		d := s.RetryAt.Sub(m.plain.now)
-		if d < m.openFor*8/10-1 || d > m.openFor*12/10+1 {
-			m.t.Fatalf("open for %s, want %s ± 20 %%", d, m.openFor)
+		high := min(m.openFor*12/10, m.plain.cfg.MaxOpenFor)
+		if low := high - m.openFor*4/10; d < low-1 || d > high+1 {
+			m.t.Fatalf("open for %s, want %s to %s", d, low, high)
 		}
 		m.retryAt = s.RetryAt
 	}

@@ -17,6 +17,7 @@ type Attempt struct {
 	Waited   time.Duration // for the slot
 	permit   breaker.Permit
 	reserved limit.Reservation
+	source   uint64
 	inFlight int
 	shown    bool // Shown was called
 }
@@ -25,6 +26,9 @@ type Attempt struct {
 type Entry struct {
 	queue.Entry
 	Request *llm.Request
+	// Source stands for whose call it is: the breaker tells one tenant's failures from
+	// the target's own (breaker.Outcome.Source). 0 means unknown.
+	Source uint64
 	// Others says that another target could be tried instead: then nobody waits for a
 	// quota here.
 	Others bool
@@ -34,7 +38,7 @@ type Entry struct {
 // and the target was not called; it is an *llm.Error, of kind PolicyBreakerOpen or
 // PolicyOverloaded or what ended ctx. The attempt says what was waited in any case.
 func (t *Target) Begin(ctx context.Context, e Entry) (Attempt, error) {
-	if !t.Breaker.Ready(time.Now()) {
+	if !t.Breaker.ReadySource(time.Now(), e.Source) {
 		return Attempt{}, t.refused() // no need to wait for a slot first
 	}
 	tokens := 0
@@ -48,9 +52,9 @@ func (t *Target) Begin(ctx context.Context, e Entry) (Attempt, error) {
 	if err != nil {
 		return Attempt{Waited: waited}, err
 	}
-	a := Attempt{Target: t, Start: time.Now(), Waited: waited, inFlight: t.Limiter.InFlight()}
+	a := Attempt{Target: t, Start: time.Now(), Waited: waited, source: e.Source, inFlight: t.Limiter.InFlight()}
 	var ok bool
-	if a.permit, ok = t.Breaker.Allow(a.Start); !ok {
+	if a.permit, ok = t.Breaker.AllowSource(a.Start, e.Source); !ok {
 		t.Line.Leave(0)
 		return Attempt{Waited: waited}, t.refused()
 	}
@@ -105,8 +109,6 @@ type Outcome struct {
 	Kind llm.Kind
 	// RetryAfter is how much patience an overloaded target asked for; zero: none.
 	RetryAfter time.Duration
-	// Source stands for whose call it was, for breaker.Outcome.
-	Source uint64
 	// FirstToken is the time to the first useful chunk; zero where there was none.
 	FirstToken time.Duration
 	// Usage is what was used, and Output the tokens of the answer, counted where the
@@ -120,7 +122,7 @@ type Outcome struct {
 func (a *Attempt) End(now time.Time, req *llm.Request, o *Outcome) time.Duration {
 	t, took := a.Target, now.Sub(a.Start)
 	if o.Kind == "" || o.Kind.CountsForBreaker() {
-		t.Breaker.Record(now, a.permit, breaker.Outcome{Failed: o.Kind != "", Took: took, Reason: string(o.Kind), Source: o.Source})
+		t.Breaker.Record(now, a.permit, breaker.Outcome{Failed: o.Kind != "", Took: took, Reason: string(o.Kind), Source: a.source})
 	} else {
 		t.Breaker.Cancel(a.permit)
 	}

@@ -136,15 +136,23 @@ func New(name string, p Place, guards Policies, changed func(*Target, breaker.Ch
 // ModelFor is the model that the target runs for req.
 func (t *Target) ModelFor(req *llm.Request) string { return cmp.Or(t.Place.Model, req.Model) }
 
-// State is what the choice of targets wants to know at now, for a call of so many tokens.
-func (t *Target) State(now time.Time, tokens int, regions *route.Regions) route.State {
+// Asker is the call for which a target is asked for its state.
+type Asker struct {
+	Now     time.Time
+	Tokens  int            // as Tokens says
+	Source  uint64         // as in Entry
+	Regions *route.Regions // of all targets
+}
+
+// State is what the choice of targets wants to know.
+func (t *Target) State(a *Asker) route.State {
 	s := route.State{
-		Share: t.Breaker.Share(now), FirstToken: t.recent.firstToken(),
-		Wait:       max(t.recent.cooling(now), t.Quota.Wait(now, tokens)),
-		RegionDown: t.Place.Region != "" && regions.Down(t.Place.Region),
+		Share: t.Breaker.Share(a.Now), FirstToken: t.recent.firstToken(),
+		Wait:       max(t.recent.cooling(a.Now), t.Quota.Wait(a.Now, a.Tokens)),
+		RegionDown: t.Place.Region != "" && a.Regions.Down(t.Place.Region),
 	}
 	if t.Breaker.State() != breaker.Closed {
-		s.Probe = t.Breaker.Ready(now)
+		s.Probe = t.Breaker.ReadySource(a.Now, a.Source)
 		s.Refuses = !s.Probe
 	}
 	if most := t.Limiter.Max(); most > 0 {
