@@ -47,20 +47,17 @@ func (d *Desk) Applied(now time.Time, c *Change) bool {
 	}
 	switch {
 	case k == 0:
-		d.answered(now, c.ID, &c.To)
+		d.noted(now, c, &c.To)
 		return true
 	case c.To.State.Final():
-		if ended := d.items[c.ID]; ended != nil && micros(c.To.Deadline) == ended.wallDeadline {
-			if ended.where == reserved {
-				ended.flags |= over // its place is given back by Accept
-			} else {
-				d.remove(ended)
-			}
-		}
+		d.ended(c)
 		d.answered(now, c.ID, &c.To)
 		return it != nil
 	case it == nil && k == flightRequeue:
 		return d.revive(t, c)
+	case k == flightRequeue && it.flags&over != 0:
+		d.remove(it)
+		return true
 	case it == nil:
 		d.belated(now, c, k)
 		return false
@@ -69,9 +66,36 @@ func (d *Desk) Applied(now time.Time, c *Change) bool {
 	return true
 }
 
+// ended forgets the item of a job that a change has ended, if it knows of nothing later.
+func (d *Desk) ended(c *Change) {
+	it := d.items[c.ID]
+	if it == nil {
+		it = d.former[c.ID] // Restore forgot it, and it may be revived
+	}
+	switch {
+	case it == nil || micros(c.To.Deadline) != it.wallDeadline || c.Attempt < int(it.attempt):
+	case it.flight&flightRequeue != 0 && c.Attempt == int(it.attempt): // it ended so before it was requeued
+	case it.where == reserved || d.items[c.ID] != nil:
+		d.over(it)
+	}
+}
+
+// over forgets the item of a job that has ended. One that is reserved keeps its place until somebody says that
+// the job was stored: Accept gives it back.
+func (d *Desk) over(it *item) {
+	if it.where == reserved {
+		it.flags |= over
+		return
+	}
+	d.remove(it)
+}
+
 // land brings an item up to date after a change that did not end its job.
 func (d *Desk) land(t int64, it *item, c *Change, k flight) {
-	switch it.flight &^= k; k {
+	if it.flight &^= k; it.flight == 0 {
+		it.flags &^= banded
+	}
+	switch k {
 	case flightClaim:
 		d.claimed(it, c)
 		return
@@ -80,6 +104,9 @@ func (d *Desk) land(t int64, it *item, c *Change, k flight) {
 		return
 	case flightBand:
 		d.toBand(it, c.To.Band)
+		if it.flight != 0 {
+			it.flags |= banded
+		}
 	case flightRequeue:
 		it.due, it.attempt = t, int32(c.To.Attempt)
 	case flightEnd:
@@ -110,7 +137,7 @@ func (d *Desk) belated(now time.Time, c *Change, k flight) {
 // have read before that.
 func (d *Desk) revive(t int64, c *Change) bool {
 	it := d.former[c.ID]
-	if it == nil || it.flight != flightRequeue || d.items[c.ID] != nil {
+	if it == nil || it.flight != flightRequeue || it.flags&over != 0 || d.items[c.ID] != nil {
 		return false
 	}
 	delete(d.former, c.ID)
@@ -173,8 +200,9 @@ func (d *Desk) miss(now time.Time, c *Change, k flight, current *Job) {
 		}
 		return
 	case k == flightRequeue:
+		ended := it.flags&over != 0
 		d.remove(it)
-		if current != nil {
+		if current != nil && (!ended || current.State.Final()) { // else it was read before the end
 			d.take(now, current)
 		}
 		return
@@ -187,13 +215,34 @@ func (d *Desk) miss(now time.Time, c *Change, k flight, current *Job) {
 		return
 	}
 	if current == nil {
-		d.remove(it)
+		d.over(it)
 		return
 	}
 	if it.where == claiming {
 		d.move(it, held)
 	}
-	d.take(now, current)
+	d.reread(now, it, current)
+}
+
+// reread makes the desk's memory of a job what the store said while a change was under way that was missed,
+// but for what the desk has heard since.
+func (d *Desk) reread(now time.Time, it *item, current *Job) {
+	j := *current
+	if it.flags&banded != 0 {
+		j.Band = it.band().priority
+	}
+	it.flags &^= banded
+	switch {
+	case it.where == reserved || !it.outdates(&j):
+		d.take(now, &j)
+	case it.where == leased:
+		d.lease(it)
+	case it.where == watched:
+		d.leases.remove(it)
+		d.leases.push(it)
+	default:
+		d.settle(d.last, it)
+	}
 }
 
 // made says that b is what a change to a would have made.

@@ -8,6 +8,8 @@ type delivery struct {
 	due     int64
 	attempt int32 // of the end that it tells of: a job that was requeued has another one
 	pos     int32 // index in Desk.hooks; -1 while somebody works on it
+	said    Hook  // what the change that is under way makes of the job's; zero while there is none
+	doubt   int64 // when it is due by a change that Restore forgot and that was reported meanwhile; 0: none
 }
 
 // hookPauses are those of the Standard Webhooks specification, after the first attempt
@@ -38,10 +40,49 @@ func (d *Desk) answered(now time.Time, id ID, s *Status) {
 		h = &delivery{id: id, pos: -1}
 		d.deliveries[id] = h
 	}
+	h.attempt = int32(s.Attempt)
+	d.hookAt(h, d.dueOf(now, &s.Hook))
+}
+
+// dueOf is when a webhook is due on the desk's own clock. A wall clock that was set back lets nobody wait
+// longer than the longest pause.
+func (d *Desk) dueOf(now time.Time, h *Hook) int64 {
+	pause := min(h.Due.Sub(now.Round(0)), hookPauses[len(hookPauses)-1]*11/10)
+	return d.last + int64(max(pause, 0))
+}
+
+// noted takes in what became of a change that HookDone said: s is what the store has of the job's end.
+//
+// Restore forgets such changes, and the webhook may be given out again before they are made. The store then
+// makes both, and nobody knows which one it made last: until neither says that the webhook is due, it is
+// looked at again.
+func (d *Desk) noted(now time.Time, c *Change, s *Status) {
+	h := d.deliveries[c.ID]
+	if h == nil || int(h.attempt) != s.Attempt || h.pos < 0 && h.said == c.To.Hook && h.doubt == 0 {
+		d.answered(now, c.ID, s)
+		return
+	}
+	is, due := !s.Hook.Due.IsZero(), d.dueOf(now, &s.Hook)
+	switch {
+	case h.pos >= 0: // it is looked at when it is due, or before if this one says so
+		if is && due < h.due {
+			d.hookAt(h, due)
+		}
+	case h.said != c.To.Hook: // somebody works on it
+		if is {
+			h.doubt = max(due, 1)
+		}
+	case is:
+		d.hookAt(h, due)
+	default:
+		d.hookAt(h, h.doubt)
+	}
+}
+
+// hookAt has a webhook given out when it is due.
+func (d *Desk) hookAt(h *delivery, due int64) {
 	d.hooks.remove(h)
-	// A clock that was set back lets nobody wait longer than the longest pause.
-	pause := min(s.Hook.Due.Sub(now.Round(0)), hookPauses[len(hookPauses)-1]*11/10)
-	h.due, h.attempt = d.last+int64(max(pause, 0)), int32(s.Attempt)
+	h.due, h.said, h.doubt = due, Hook{}, 0
 	d.hooks.push(h)
 }
 
@@ -87,13 +128,20 @@ func (d *Desk) HookDone(now time.Time, j *Job, delivered, again bool) Change {
 		}
 	}
 	c.DropPayload = h.Due.IsZero() && dropsPayload(j.State)
+	if known := d.deliveries[j.ID]; known != nil && known.pos < 0 {
+		known.said = *h
+	}
 	return c
 }
 
 // HookGone says that there is nothing to tell of a job that Hooks gave out: it is not there any more,
 // was requeued, or its webhook is not due. An end that came meanwhile is told of nevertheless.
 func (d *Desk) HookGone(id ID) {
-	if h := d.deliveries[id]; h != nil && h.pos < 0 {
+	switch h := d.deliveries[id]; {
+	case h == nil || h.pos >= 0:
+	case h.doubt != 0:
+		d.hookAt(h, h.doubt)
+	default:
 		delete(d.deliveries, id)
 	}
 }
@@ -103,7 +151,7 @@ func (d *Desk) HookGone(id ID) {
 func (d *Desk) missedHook(now time.Time, c *Change, current *Job) {
 	final := current != nil && current.State.Final()
 	if final && current.Attempt == c.Attempt {
-		d.answered(now, c.ID, &current.Status)
+		d.noted(now, c, &current.Status)
 		return
 	}
 	d.undeliver(c.ID, c.Attempt)

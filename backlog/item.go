@@ -72,6 +72,7 @@ const (
 	spent            // its worker has said how it ended: the lease is not renewed
 	unstarted        // a claim that nobody works on: hand it back without counting a death
 	over             // it ended before we knew that it is stored
+	banded           // its band changed while another change was under way: what is read for that one may be older
 )
 
 // more is what only jobs that have been claimed need.

@@ -45,7 +45,7 @@ func (d *Desk) take(now time.Time, j *Job) *item {
 	it := d.items[j.ID]
 	if j.State.Final() {
 		if it != nil {
-			d.remove(it)
+			d.over(it)
 		}
 		d.schedule(now, j)
 		return nil

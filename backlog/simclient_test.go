@@ -152,6 +152,7 @@ func (p *proc) settleInsert(o *op) {
 
 func (p *proc) accepted(j *backlog.Job) {
 	p.w.store.records[j.ID].acked = true
+	p.w.note(p, j.ID, "accepts")
 	p.desk.Accept(p.w.clock(), j)
 	p.known[j.ID] = true
 	p.tick()

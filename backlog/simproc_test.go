@@ -29,20 +29,22 @@ type proc struct {
 	wakeAt    int64
 	idle      int // ticks in a row at the same time that did nothing
 	idleAt    int64
-	flying    map[backlog.ID]int // changes under way
+	flying    map[backlog.ID]int // changes of which the desk has not heard
+	era       int                // how often it has recovered
 	storing   int                // jobs that are being stored
 	known     map[backlog.ID]bool
 	until     map[backlog.ID]int64 // of own leases: when they run out at the latest, if no renewal is under way
-	renews    map[backlog.ID]int
-	results   []func() // attempts that ended while the store had failed
-	sent      []*op    // not yet at the store
-	inserts   []*op    // jobs that may have been stored while it failed
+	renews    map[backlog.ID]int   // renewals of which it has not heard and that it remembers
+	results   []func()             // attempts that ended while the store had failed
+	sent      []*op                // not yet at the store
+	inserts   []*op                // jobs that may have been stored while it failed
 }
 
 // op is one operation of the store.
 type op struct {
 	p       *proc
 	gen     int
+	era     int // which one of the process it was said in
 	worker  string
 	said    int64
 	change  *backlog.Change
@@ -86,6 +88,7 @@ func (p *proc) load(age int64) {
 	}
 	for i := range jobs {
 		j := &jobs[i]
+		p.w.note(p, j.ID, "loads %s, attempt %d, webhook %+v", j.State, j.Attempt, j.Hook)
 		if c, ok := p.desk.Load(p.w.clock(), j); ok {
 			p.apply(c, nil)
 		}
@@ -205,18 +208,20 @@ func (p *proc) tick() {
 
 // apply sends a change to the store, and tells the desk what became of it.
 func (p *proc) apply(c backlog.Change, with func(*op)) {
-	o := &op{p: p, gen: p.gen, worker: p.worker, said: p.w.now, change: &c}
+	o := &op{p: p, gen: p.gen, era: p.era, worker: p.worker, said: p.w.now, change: &c}
 	if with != nil {
 		with(o)
 	}
+	p.w.note(p, c.ID, "says %s %d to %s %d", c.From, c.Attempt, c.To.State, c.To.Attempt)
 	p.flying[c.ID]++
 	if renewal(&c) {
 		p.renews[c.ID]++
 	}
 	o.done = func(err error) {
+		p.w.note(p, c.ID, "hears of %s %d to %s %d: %v", c.From, c.Attempt, c.To.State, c.To.Attempt, err)
 		switch {
 		case err == nil:
-			p.landed(&c)
+			p.landed(o)
 			p.applied(o, p.desk.Applied(p.w.clock(), &c))
 		case errors.Is(err, errFailed):
 			p.flying[c.ID]--
@@ -225,7 +230,8 @@ func (p *proc) apply(c backlog.Change, with func(*op)) {
 			current := p.w.store.get(c.ID)
 			p.w.seen["missed"]++
 			p.w.after(p.w.latency(), p, func() {
-				p.landed(&c)
+				p.landed(o)
+				p.w.note(p, c.ID, "missed %s %d to %s %d", c.From, c.Attempt, c.To.State, c.To.Attempt)
 				p.applied(o, p.desk.Missed(p.w.clock(), &c, current))
 			})
 		}
@@ -238,10 +244,10 @@ func renewal(c *backlog.Change) bool {
 }
 
 // landed notes that the desk is told what became of a change.
-func (p *proc) landed(c *backlog.Change) {
-	p.flying[c.ID]--
-	if renewal(c) {
-		p.renews[c.ID]--
+func (p *proc) landed(o *op) {
+	p.flying[o.change.ID]--
+	if renewal(o.change) && o.era == p.era {
+		p.renews[o.change.ID]--
 	}
 }
 
@@ -251,11 +257,9 @@ func (p *proc) applied(o *op, ok bool) {
 	if !ok || c.To.State != backlog.Processing {
 		return
 	}
-	if p.desk.Holds(c.ID, c.To.Attempt) {
-		p.until[c.ID] = p.w.now + int64(15*time.Second)
-		if c.From == backlog.Queued {
-			p.begin(c.ID, c.To.Attempt)
-		}
+	p.until[c.ID] = p.w.now + int64(15*time.Second)
+	if c.From == backlog.Queued && p.desk.Holds(c.ID, c.To.Attempt) {
+		p.begin(c.ID, c.To.Attempt)
 	}
 }
 
@@ -344,9 +348,12 @@ func (p *proc) recover() {
 		return
 	}
 	p.failed, p.recovered = false, true
+	p.era++
 	p.desk.Restore()
+	for _, id := range p.w.ids {
+		p.w.note(p, id, "forgets")
+	}
 	p.w.seen["recovered"]++
-	clear(p.flying)
 	clear(p.renews)
 	p.load(0)
 	if p.w.cfg.Exclusive { // nobody else could have taken a job meanwhile
@@ -417,6 +424,7 @@ func (p *proc) deliver(id backlog.ID) {
 	w.after(w.between(time.Millisecond, 10*time.Second), p, func() {
 		j := w.store.get(id)
 		w.seen["webhook"]++
+		w.note(p, id, "calls the webhook")
 		if c := p.desk.HookDone(w.clock(), j, w.chance(0.6), w.chance(0.9)); c.ID != 0 {
 			p.apply(c, nil)
 		}

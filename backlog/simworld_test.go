@@ -151,6 +151,14 @@ func (w *world) trace(id backlog.ID, what ...int64) {
 	w.last = append(w.last, fmt.Sprintf("%s %s %d", time.Duration(w.now), id, what))
 }
 
+// note adds what a process was told or says of the job of -sim.job to the report.
+func (w *world) note(p *proc, id backlog.ID, format string, args ...any) {
+	if id.String() != *simJob {
+		return
+	}
+	w.last = append(w.last, fmt.Sprintf("%s %s process %d.%d ", time.Duration(w.now), id, p.n, p.gen)+fmt.Sprintf(format, args...))
+}
+
 // nemesis lets something go wrong every few seconds.
 func (w *world) nemesis() {
 	if !w.faults {

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -173,42 +174,55 @@ func TestDamageWhileInUse(t *testing.T) {
 func TestRandomDamage(t *testing.T) {
 	rounds := 30
 	if long {
-		rounds = 1000
+		rounds = 500
 	}
-	dir := t.TempDir()
-	whole, err := os.ReadFile(filled(t, dir))
+	whole, err := os.ReadFile(filled(t, t.TempDir()))
 	must(t, err)
-	r := rand.New(rand.NewPCG(1, 2))
-	for range rounds {
-		dir := t.TempDir()
-		broken := slices.Clone(whole)
-		for range 1 + r.IntN(50) {
-			broken[r.IntN(len(broken))] ^= byte(1 + r.IntN(255))
-		}
-		must(t, os.WriteFile(filepath.Join(dir, "cache.db"), broken, 0o600))
-		s, err := openIn(t, dir)
-		if err != nil {
-			var e *llm.Error // a bit of the version or of the program's mark may be the one
-			if !errors.As(err, &e) {
-				t.Errorf("Open = %v", err)
+	const parts = 4 // side by side: a round waits for the disk most of the time
+	for part := range parts {
+		t.Run(fmt.Sprint(part), func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(1, uint64(part)))
+			for round := part; round < rounds; round += parts {
+				broken := slices.Clone(whole)
+				for range 1 + r.IntN(50) {
+					broken[r.IntN(len(broken))] ^= byte(1 + r.IntN(255))
+				}
+				useBroken(t, broken)
 			}
-			continue
+		})
+	}
+}
+
+// useBroken does everything with a database of these bytes.
+func useBroken(t *testing.T, broken []byte) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "store")
+	must(t, os.Mkdir(dir, 0o700))
+	defer os.RemoveAll(dir) // hundreds of them would be left until the end
+	must(t, os.WriteFile(filepath.Join(dir, "cache.db"), broken, 0o600))
+	s, err := openIn(t, dir)
+	if err != nil {
+		var e *llm.Error // a bit of the version or of the program's mark may be the one
+		if !errors.As(err, &e) {
+			t.Errorf("Open = %v", err)
 		}
-		for n := range 200 {
-			_, err := s.Cache().Get(t.Context(), keyOf(n))
-			if err != nil && !errors.Is(err, cache.ErrNotFound) && !errors.Is(err, sqlite.ErrDamaged) {
-				t.Errorf("Get = %v", err)
-			}
+		return
+	}
+	defer s.Close() // may fail: the file is damaged
+	for n := range 200 {
+		_, err := s.Cache().Get(t.Context(), keyOf(n))
+		if err != nil && !errors.Is(err, cache.ErrNotFound) && !errors.Is(err, sqlite.ErrDamaged) {
+			t.Errorf("Get = %v", err)
 		}
-		for _, err := range []error{
-			s.Cache().Write(t.Context(), batch(0, 100, 500)),
-			second(s.Cache().Count(t.Context(), cache.Selection{})),
-		} {
-			if err != nil && !errors.Is(err, sqlite.ErrDamaged) {
-				t.Errorf("an operation on a damaged database: %v", err)
-			}
+	}
+	for _, err := range []error{
+		s.Cache().Write(t.Context(), batch(0, 100, 500)),
+		second(s.Cache().Count(t.Context(), cache.Selection{})),
+	} {
+		if err != nil && !errors.Is(err, sqlite.ErrDamaged) {
+			t.Errorf("an operation on a damaged database: %v", err)
 		}
-		_ = s.Close()
 	}
 }
 

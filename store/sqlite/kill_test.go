@@ -3,11 +3,13 @@ package sqlite_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +18,13 @@ import (
 	"github.com/forebay-ai/forebay/envelope"
 )
 
-const killedSize = 700 // bytes of a record's content
+const (
+	killedSize = 700 // bytes of a record's content
+	// killedLife is how many rounds go on with what those before have left. All of it is
+	// looked at after each round, so that a directory that grows for ever is all that a
+	// long run would do.
+	killedLife = 20
+)
 
 // TestKill kills a process that writes, invalidates, saves and shreds keys, again and
 // again at random moments, and checks after each that all it acknowledged is there,
@@ -30,9 +38,26 @@ func TestKill(t *testing.T) {
 	if long {
 		rounds = 200
 	}
-	dir := t.TempDir()
+	var batches, invalidations, keys, shredded, opened int
+	for first := 0; first < rounds; first += killedLife {
+		said := killLife(t, first, min(killedLife, rounds-first))
+		batches, keys, shredded, opened = batches+len(said.batches), keys+len(said.keys), shredded+len(said.shredded), opened+said.opened
+		invalidations += int(said.last)
+	}
+	t.Logf("%d rounds: %d batches, %d invalidations, %d keys, %d shredded, %d restarts in mid-life",
+		rounds, batches, invalidations, keys, shredded, opened)
+	if invalidations == 0 || batches == 0 || keys == 0 || shredded == 0 {
+		t.Error("the process was killed before it did anything: the test shows nothing")
+	}
+}
+
+// killLife is the life of one directory: so many rounds from first on.
+func killLife(t *testing.T, first, rounds int) *said {
+	dir := filepath.Join(t.TempDir(), "store")
+	must(t, os.Mkdir(dir, 0o700))
+	defer os.RemoveAll(dir) // a later life needs the room
 	said := newSaid()
-	for round := range rounds {
+	for round := first; round < first+rounds; round++ {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKill$")
 		cmd.Env = append(os.Environ(), "SQLITE_KILL_DIR="+dir, fmt.Sprintf("SQLITE_KILL_ROUND=%d", round))
 		out, err := cmd.StdoutPipe()
@@ -49,11 +74,7 @@ func TestKill(t *testing.T) {
 			t.Fatalf("in round %d", round)
 		}
 	}
-	t.Logf("%d rounds: %d batches, %d invalidations, %d keys, %d shredded, %d restarts in mid-life",
-		rounds, len(said.batches), said.last, len(said.keys), len(said.shredded), said.opened)
-	if said.last == 0 || len(said.batches) == 0 || len(said.keys) == 0 {
-		t.Error("the process was killed before it did anything: the test shows nothing")
-	}
+	return said
 }
 
 // said is what the process acknowledged.
@@ -105,7 +126,7 @@ func (s *said) check(t *testing.T, dir string) {
 		t.Errorf("%d invalidations to number %d; the process said %d", len(all), last, s.last)
 	}
 	for id := range s.keys {
-		if got, err := store.Keys().Key(t.Context(), id); err != nil || string(got.Wrapped) != string(wrapped(id, id, 0).Wrapped) {
+		if got, err := store.Keys().Key(t.Context(), id); err != nil || string(got.Wrapped) != string(killKey(id).Wrapped) {
 			t.Errorf("key %d: %v", id, err)
 		}
 	}
@@ -115,8 +136,8 @@ func (s *said) check(t *testing.T, dir string) {
 		}
 	}
 	for name, content := range files(t, dir) {
-		for id := range s.shredded {
-			if bytes.Contains(content, wrapped(id, id, 0).Wrapped[:16]) {
+		for _, id := range killKeysIn(content) {
+			if s.shredded[id] {
 				t.Errorf("key %d, which was shredded, is in %s", id, name)
 			}
 		}
@@ -136,6 +157,28 @@ func (s *said) check(t *testing.T, dir string) {
 	}
 	if names := aside(t, dir); len(names) > 0 {
 		t.Errorf("the database was taken for damaged: %q", names)
+	}
+}
+
+// killMark begins every key of the test, so that one look at a file finds all that are in it.
+const killMark = "a key of TestKill"
+
+// killKey is a key that begins with the mark and its ID.
+func killKey(id uint64) envelope.WrappedKey {
+	k := wrapped(id, id, 0)
+	copy(k.Wrapped, binary.BigEndian.AppendUint64([]byte(killMark), id))
+	return k
+}
+
+// killKeysIn lists the keys whose beginning is in a file.
+func killKeysIn(content []byte) []uint64 {
+	var ids []uint64
+	for {
+		_, after, found := bytes.Cut(content, []byte(killMark))
+		if !found || len(after) < 8 {
+			return ids
+		}
+		ids, content = append(ids, binary.BigEndian.Uint64(after)), after
 	}
 }
 
@@ -164,7 +207,7 @@ func killed(t *testing.T, dir string) {
 	}()
 	for i := uint64(1); ; i++ {
 		id := uint64(round)*10_000 + i
-		must(t, s.Keys().Save(t.Context(), wrapped(id, id, 0)))
+		must(t, s.Keys().Save(t.Context(), killKey(id)))
 		say("key", id)
 		if i%3 == 0 {
 			say("shredding", id-1)

@@ -41,15 +41,34 @@ func (b *Backlog) around(r *sqlfile.Conn, s *scan, do sweeper) (last bool, err e
 	if err != nil && !sqlfile.Damaged(err) {
 		return false, err
 	}
+	if err := b.each(ids, do); err != nil {
+		return false, err
+	}
+	s.at, s.begun = far, true
+	return last, nil
+}
+
+// oneByOne does with each job that the scan's index has up to end what is to be done. The
+// table could not be read by the index, so only the index is asked which jobs there are.
+func (b *Backlog) oneByOne(r *sqlfile.Conn, s *scan, end int64, do sweeper) error {
+	condition, args := s.between(s.at, end)
+	ids, err := readIDs(r, s.by()+` WHERE `+condition+` ORDER BY id `+s.order(), args...)
+	if err != nil {
+		return err
+	}
+	return b.each(ids, do)
+}
+
+// each does with jobs what is to be done, and sets those apart that cannot be read.
+func (b *Backlog) each(ids []int64, do sweeper) error {
 	for _, id := range ids {
 		if err := do.one(id); sqlfile.Damaged(err) {
 			_ = b.setApart(backlog.ID(id), damageOf(err))
 		} else if err != nil {
-			return false, err
+			return err
 		}
 	}
-	s.at, s.begun = far, true
-	return last, nil
+	return nil
 }
 
 // move is step IDs further, and whether that is beyond all.
@@ -85,7 +104,12 @@ func (s *scan) inIndex(r *sqlfile.Conn, after, end int64) (ids []int64, err erro
 	if !s.up {
 		low, high, inclusive = end, after, "id >= ? AND id < ?"
 	}
-	rows, err := r.QueryContext(context.Background(), `SELECT id FROM jobs INDEXED BY jobs_due WHERE `+inclusive+` ORDER BY id `+s.order(), low, high)
+	return readIDs(r, `INDEXED BY jobs_due WHERE `+inclusive+` ORDER BY id `+s.order(), low, high)
+}
+
+// readIDs reads the IDs of jobs: by which index, and which.
+func readIDs(r *sqlfile.Conn, which string, args ...any) (ids []int64, err error) {
+	rows, err := r.QueryContext(context.Background(), `SELECT id FROM jobs `+which, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -89,6 +89,11 @@ func BenchmarkCycleAt(b *testing.B) {
 // filled has n jobs queued, of small payloads.
 func filled(b testing.TB, n int) *queuedb.Backlog {
 	s := open(b)
+	fill(b, s, n)
+	return s
+}
+
+func fill(b testing.TB, s *queuedb.Backlog, n int) {
 	var all sync.WaitGroup
 	for w := range 200 {
 		all.Go(func() {
@@ -102,7 +107,22 @@ func filled(b testing.TB, n int) *queuedb.Backlog {
 		})
 	}
 	all.Wait()
-	return s
+}
+
+// BenchmarkOpen opens a file with 100,000 queued jobs: most of it is the check of the table and its indexes.
+func BenchmarkOpen(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "queue.db")
+	s, err := openAt(path)
+	must(b, err)
+	fill(b, s, 100_000)
+	for b.Loop() {
+		b.StopTimer()
+		must(b, s.Close())
+		b.StartTimer()
+		s, err = openAt(path)
+		must(b, err)
+	}
+	must(b, s.Close())
 }
 
 // BenchmarkStart lists what is unfinished, as a start does.

@@ -1,6 +1,7 @@
 package queuedb
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 
@@ -51,20 +52,49 @@ func (b *Backlog) insert(c *sqlfile.Conn, w *write) error {
 // stmt is the connection's own of the two statements.
 func (b *Backlog) underKey(c *sqlfile.Conn, stmt int, key []byte, since int64) (*backlog.Job, error) {
 	var rec record
+	var j backlog.Job
 	err := c.Row(stmt, key, since).Scan(rec.dest()...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
 	if err == nil {
+		j, err = rec.job()
+	}
+	var bad badRecord
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, nil
+	case errors.As(err, &bad), sqlfile.Unreadable(err), sqlfile.Damaged(err): // there may be others
+		return b.underKeyOneByOne(c, key, since)
+	case err != nil:
+		return nil, err
+	}
+	return &j, nil
+}
+
+// underKeyOneByOne is underKey where the index or the table is damaged. Where the index
+// cannot be read it looks at each job that can be, which takes about 1 us each.
+func (b *Backlog) underKeyOneByOne(c *sqlfile.Conn, key []byte, since int64) (found *backlog.Job, err error) {
+	const under = ` WHERE idempotency = ? ORDER BY id`
+	ids, err := readIDs(c, `INDEXED BY jobs_idempotency`+under, key)
+	if sqlfile.Damaged(err) {
+		ids, err = readIDs(c, `NOT INDEXED`+under, key)
+	}
+	if err != nil && !sqlfile.Damaged(err) {
+		return nil, err
+	}
+	for _, id := range ids {
+		var rec record
 		var j backlog.Job
-		if j, err = rec.job(); err == nil {
-			return &j, nil
+		err := c.QueryRowContext(context.Background(), `SELECT `+selected()+` FROM jobs WHERE id = ?`, id).Scan(rec.dest()...)
+		if err == nil {
+			j, err = rec.job()
+		}
+		switch {
+		case err != nil && !errors.Is(b.asDamage(backlog.ID(id), err), backlog.ErrDamaged) && !errors.Is(err, sql.ErrNoRows):
+			return nil, err
+		case err == nil && rec.enqueued > since && (found == nil || !j.Enqueued.Before(found.Enqueued)):
+			found = &j
 		}
 	}
-	if err = b.asDamage(backlog.ID(rec.id), err); errors.Is(err, backlog.ErrDamaged) {
-		return nil, nil
-	}
-	return nil, err
+	return found, nil
 }
 
 // apply makes a change, or says why not.

