@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/forebay-ai/forebay/failure"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -168,8 +169,23 @@ func (x *exchange) read(b []byte) (int, error) {
 // firstRead bounds the memory that a head can claim for a body that may never come.
 const firstRead = 1 << 20
 
+// slowestBody is how many bytes a second of a whole answer have to come once it has begun
+// for as long as IdleTimeout: it was written before its head was sent, and a network that
+// carries less carries nothing.
+const slowestBody = 64
+
+// dribbles says that a body of so many bytes, begun at a time, comes too slowly.
+func (x *exchange) dribbles(bytes int, began time.Time) *llm.Error {
+	idle, took := bound(x.provider.cfg.IdleTimeout), time.Since(began)
+	if took < idle || float64(bytes) >= slowestBody*took.Seconds() {
+		return nil
+	}
+	return x.provider.about(x.model, timeoutError(failure.Slow, "the provider's answer comes too slowly, byte by byte", "idle_timeout", idle))
+}
+
 // readAll reads the body, into memory of its announced size where there is one.
 func (x *exchange) readAll(most int64) ([]byte, error) {
+	began := time.Now()
 	announced := x.response.ContentLength
 	if announced > most {
 		return nil, tooLarge(most)
@@ -193,6 +209,9 @@ func (x *exchange) readAll(most int64) ([]byte, error) {
 			return body, nil
 		case err != nil:
 			return body, err
+		}
+		if slow := x.dribbles(len(body), began); slow != nil {
+			return body, slow
 		}
 	}
 }
