@@ -3,6 +3,7 @@ package forebay
 import (
 	"context"
 	"hash/maphash"
+	"runtime/debug"
 	"time"
 
 	"github.com/forebay-ai/forebay/llm"
@@ -36,7 +37,7 @@ func (k *call) attempt(ctx context.Context, t *target.Target, f *fetched, others
 	a := attempt{Attempt: leave}
 	ctx, a.stop, f.pace = k.bound(ctx, others)
 	f.attempts++
-	f.first = 0
+	f.first, f.begun = 0, false
 	k.attempts.Add(1)
 	f.target, f.model, f.attempt = t, t.ModelFor(k.req), a
 	f.pace.Begin(a.Start)
@@ -95,16 +96,19 @@ func (k *call) named(t *target.Target, err error) error {
 	return &c
 }
 
-// invokeSafely turns a panic of a provider or a function into an error: one bad
-// call must not take the process with it.
+// invokeSafely makes the call. A panic of a provider or a function is an error like any
+// other: one bad call must not take the process with it.
 func (k *call) invokeSafely(ctx context.Context, t *target.Target) (s llm.Stream, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			k.client.log.Error("panic in a call", "request_id", k.req.ID, "target", t.Name, "panic", p)
-			s, err = nil, llm.Errorf(llm.ForebayInternal, "the call failed inside the gateway")
-		}
-	}()
+	defer k.recovered(t, &err)
 	return k.invoke(ctx, t, k.req)
+}
+
+// recovered turns a panic of what is deferred around into an error.
+func (k *call) recovered(t *target.Target, err *error) {
+	if p := recover(); p != nil {
+		k.client.log.Error("panic in a call", "request_id", k.req.ID, "target", t.Name, "panic", p, "stack", string(debug.Stack()))
+		*err = llm.Errorf(llm.ForebayInternal, "the call failed inside the gateway")
+	}
 }
 
 // callProvider is the invoker of calls to models.
@@ -118,6 +122,7 @@ func (f *fetched) endAttempt(err error) {
 	f.mu.Lock()
 	a := f.attempt
 	f.attempt.done = true
+	passed := f.passed
 	usage, _ := f.usageLocked()
 	output := int(f.answer.Usage.Output)
 	if output == 0 {
@@ -131,8 +136,12 @@ func (f *fetched) endAttempt(err error) {
 		defer a.stop()
 	}
 	now := time.Now()
+	kind := f.verdict(err, now.Sub(a.Start))
+	if kind != "" && !passed {
+		usage = f.lose(kind)
+	}
 	o := target.Outcome{
-		Kind: f.verdict(err, now.Sub(a.Start)), FirstToken: f.first, Usage: usage, Output: output,
+		Kind: kind, FirstToken: f.first, Usage: usage, Output: output,
 	}
 	if o.Kind.FeedsLimiter() {
 		o.RetryAfter = llm.AsError(err).RetryAfter

@@ -27,6 +27,8 @@ type call struct {
 	// bounds each attempt, from its slot on.
 	deadline  time.Time
 	asked     bool
+	failed    failures           // where this one has; for its fallback
+	instead   failures           // where the call that this one stands in for has failed; nil for calls of their own
 	residency string             // the area that the call must not leave; empty: anywhere
 	cancel    context.CancelFunc // ends the call's context; nil before it has one
 
@@ -58,15 +60,17 @@ func (c *Client) Do(ctx context.Context, req *llm.Request) (*Response, error) {
 // useful chunk is there; until then a failing target is retried and replaced
 // unseen. The error is a *CallError around an *llm.Error.
 func (c *Client) Stream(ctx context.Context, req *llm.Request) (*Stream, error) {
-	return c.run(ctx, req, nil)
+	return c.run(ctx, req, nil, nil)
 }
 
-// run is one request's way. Each step is one policy; this is their order.
-func (c *Client) run(ctx context.Context, req *llm.Request, function invoker) (*Stream, error) {
+// run is one request's way. Each step is one policy; this is their order. instead is
+// not nil where the call stands in for another one.
+func (c *Client) run(ctx context.Context, req *llm.Request, function invoker, instead failures) (*Stream, error) {
 	if err := c.begin(); err != nil {
 		return nil, c.refuse(req, err)
 	}
 	k, err := c.open(req, function)
+	k.instead = instead
 	if err != nil {
 		return nil, k.fail(err)
 	}
@@ -82,7 +86,7 @@ func (c *Client) run(ctx context.Context, req *llm.Request, function invoker) (*
 	ctx, k.cancel = context.WithDeadline(ctx, k.deadline)
 	src, err := k.coalesce(ctx) // joins an identical call, or runs fetch: queue, route, provider
 	if err != nil {
-		k.meta.Attempts, k.meta.Timing.Queue = effort(err)
+		k.meta.Attempts, k.meta.Timing.Queue, k.failed = effort(err)
 		k.meta.Attempts = max(k.meta.Attempts, int(k.attempts.Load()))
 		return k.degrade(ctx, k.blame(err))
 	}
@@ -114,7 +118,8 @@ func (c *Client) open(req *llm.Request, function invoker) (*call, error) {
 		k.model = c.functions.model(k.op, c)
 		return k, nil
 	}
-	if err := k.reside(); err != nil {
+	var err error
+	if k.residency, err = k.op.reside(req.Residency); err != nil {
 		return k, err
 	}
 	k.invoke = callProvider
@@ -128,26 +133,24 @@ func (c *Client) open(req *llm.Request, function invoker) (*call, error) {
 	return k, nil
 }
 
-// reside fixes the area that the call must not leave: that of its operation, or a part
-// of it that the call asks for.
-func (k *call) reside() error {
-	own, asked := k.op.Residency, k.req.Residency
+// reside gives the area that a call must not leave: that of its operation, or a part of it
+// that the call asks for.
+func (op *operation) reside(asked string) (string, error) {
+	own := op.Residency
 	switch {
-	case asked == "" || route.Allowed(asked, own) && own != "":
-		k.residency = own
-	case own == "" || route.Allowed(own, asked):
-		if err := route.CheckResidency(asked); err != nil {
-			return &llm.Error{Kind: llm.CallerInvalidRequest, Param: "x-forebay-residency", Message: err.Error(), Fix: "Send an area such as eu."}
-		}
-		k.residency = asked
-	default:
-		return &llm.Error{
-			Kind: llm.PolicyResidency, Param: "x-forebay-residency", Limit: "operations." + k.op.label + ".residency", Value: own,
+	case asked == "" || own != "" && route.Allowed(asked, own):
+		return own, nil
+	case own != "" && !route.Allowed(own, asked):
+		return "", &llm.Error{
+			Kind: llm.PolicyResidency, Param: "x-forebay-residency", Limit: "operations." + op.label + ".residency", Value: own,
 			Message: fmt.Sprintf("the operation's calls do not leave %q, and this one asks for %.40q", own, asked),
 			Fix:     "Send the request without a residency, or with a part of the operation's.",
 		}
 	}
-	return nil
+	if err := route.CheckResidency(asked); err != nil {
+		return "", &llm.Error{Kind: llm.CallerInvalidRequest, Param: "x-forebay-residency", Message: err.Error(), Fix: "Send an area such as eu."}
+	}
+	return asked, nil
 }
 
 // inspect lets the privacy policy see the request, and replace it.

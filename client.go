@@ -72,6 +72,7 @@ type model struct {
 	targets []*target.Target
 	router  *route.Router
 	windows bool // some target says how large its context window is
+	sized   bool // some target asks how many tokens a call may take
 }
 
 // operation is an Operation with its defaults filled in.
@@ -339,6 +340,8 @@ type Exchange struct {
 	// Path is below the provider's base URL, such as /chat/completions.
 	Method, Path, Query string
 	Body                []byte
+	// Residency is the area that it must not leave, beside that of the default operation.
+	Residency string
 }
 
 // ExchangeAnswer is the provider's answer to an Exchange.
@@ -364,8 +367,12 @@ func (c *Client) Forward(ctx context.Context, modelName string, x Exchange) (Exc
 	if m == nil {
 		return ExchangeAnswer{}, c.unknownModel(modelName)
 	}
+	area, err := c.byDefault.reside(x.Residency)
+	if err != nil {
+		return ExchangeAnswer{}, err
+	}
 	for _, t := range m.targets {
-		if f, ok := t.Backend.(forwarder); ok {
+		if f, ok := t.Backend.(forwarder); ok && route.Allowed(area, t.Place.Residency) {
 			status, contentType, body, err := f.Forward(ctx, x.Method, x.Path, x.Query, x.Body)
 			return ExchangeAnswer{Status: status, ContentType: contentType, Body: body}, err
 		}

@@ -33,7 +33,9 @@ type fetched struct {
 	model    string
 	attempts int
 	waited   time.Duration // for slots, over all attempts
+	failed   failures
 	first    time.Duration // from the last attempt's start to its first useful chunk
+	begun    bool          // a useful chunk has come, of the last attempt
 	storable bool          // a complete answer may go into the cache
 
 	// What follows changes while the stream runs; what stands above is fixed once
@@ -47,6 +49,7 @@ type fetched struct {
 
 	mu      sync.Mutex // guards what follows; not held while books are closed
 	attempt attempt
+	passed  bool         // something of the answer was passed on
 	answer  llm.Response // the body only while it may be stored
 	keep    bool         // the answer may still be stored
 	stored  bool
@@ -54,6 +57,7 @@ type fetched struct {
 	events  int
 	settled bool
 	bill    bill
+	lost    bill // of attempts that were given up before anything of them was passed on
 }
 
 // bill is what a call used, once it is known.
@@ -108,7 +112,7 @@ func (f *fetched) hold() error {
 // shown notes that the answer has begun to show itself.
 func (f *fetched) shown() {
 	now := time.Now()
-	f.first = now.Sub(f.attempt.Start)
+	f.first, f.begun = now.Sub(f.attempt.Start), true
 	if f.call.req.Stream {
 		f.attempt.Shown(now, f.call.req, f.first)
 	}
@@ -137,14 +141,20 @@ func (f *fetched) Next() (llm.Chunk, error) {
 // read takes the next chunk of the provider's stream, which has to keep its pace.
 func (f *fetched) read() (llm.Chunk, error) {
 	if f.pace == nil {
-		return f.stream.Next()
+		return f.next()
 	}
 	f.pace.Begin(time.Now())
-	c, err := f.stream.Next()
+	c, err := f.next()
 	if err = f.pace.End(time.Now(), c, err); err != nil && err != io.EOF {
 		err = f.call.named(f.target, err)
 	}
 	return c, err
+}
+
+// next is the provider's Next, whose panic is an error like any other.
+func (f *fetched) next() (c llm.Chunk, err error) {
+	defer f.call.recovered(f.target, &err)
+	return f.stream.Next()
 }
 
 // collect keeps what the end wants to know. Bytes are kept only while the answer
@@ -153,6 +163,7 @@ func (f *fetched) collect(c llm.Chunk) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	first := f.bytes == 0
+	f.passed = true
 	f.bytes += len(c.Raw)
 	f.events += c.Events
 	if f.keep && f.call.client.cache.TooLarge(f.bytes) {
@@ -181,13 +192,18 @@ func (f *fetched) Close() error {
 	return err
 }
 
-// verdict is the kind that an attempt ended with. An attempt that was still
-// silent when the operation's deadline ended it, and had at least half of that time to
-// itself, timed out: nobody else is to blame.
+// verdict is the kind that an attempt ended with. An attempt that was still silent when
+// the time of the targets, or its own, was over, and that had at least half of the
+// operation's deadline to itself, timed out: nobody else is to blame. A caller who leaves,
+// or reads slowly what is there, is not the target's fault, however late it is.
 func (f *fetched) verdict(err error, took time.Duration) llm.Kind {
 	kind := llm.KindOf(err)
-	ended := kind == llm.CallerCancelled || kind == llm.CallerDeadline
-	if d := f.call.op.Deadline; ended && took >= d/2 && time.Since(f.call.start) >= d {
+	if kind != llm.CallerCancelled && kind != llm.CallerDeadline || err == error(errClosed) || f.begun {
+		return kind
+	}
+	k := f.call
+	over := !time.Now().Before(k.targetsUntil()) || k.req.Durable && took >= k.op.Deadline
+	if over && took >= k.op.Deadline/2 {
 		return llm.ProviderTimeout
 	}
 	return kind
@@ -212,9 +228,11 @@ func (f *fetched) settle(err error) {
 	defer f.left.Release()
 	if f.target != nil {
 		f.bill.usage, f.bill.estimated = f.usageLocked()
-		f.bill.microUSD = f.target.Place.Price.MicroUSD(f.bill.usage)
+		f.bill.microUSD = f.target.Place.Price.MicroUSD(f.bill.usage) + f.lost.microUSD
 	}
 	bill := f.bill
+	bill.usage = bill.usage.Plus(f.lost.usage)
+	bill.estimated = bill.estimated || f.lost.estimated
 	f.mu.Unlock()
 
 	k := f.call
@@ -240,6 +258,42 @@ func (f *fetched) usageLocked() (u llm.Usage, estimated bool) {
 		output = f.events * bytesPerToken // models stream about one token an event
 	}
 	return cost.Estimate(len(f.call.req.Body), output), true
+}
+
+// lose books an attempt of which nothing was passed on.
+func (f *fetched) lose(kind llm.Kind) llm.Usage {
+	u := f.unseen(kind)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost.usage = f.lost.usage.Plus(u)
+	f.lost.estimated = f.lost.estimated || !u.IsZero()
+	f.lost.microUSD += f.target.Place.Price.MicroUSD(u)
+	return u
+}
+
+// unseen is what an attempt used of which nothing was passed on: what the provider
+// reported, or the prompt and the pieces that came, where it took the call at all.
+func (f *fetched) unseen(kind llm.Kind) (u llm.Usage) {
+	for i := range f.held {
+		if !f.held[i].Usage.IsZero() {
+			u = f.held[i].Usage
+		}
+	}
+	taken := len(f.held) > 0
+	switch kind {
+	case llm.ProviderTimeout, llm.ProviderTruncated, llm.ProviderMalformed, llm.CallerCancelled, llm.CallerDeadline:
+		taken = true
+	}
+	if !u.IsZero() || !taken || f.call.req.Endpoint == llm.Function {
+		return u
+	}
+	events := 0
+	for i := range f.held {
+		if f.held[i].Useful {
+			events += f.held[i].Events
+		}
+	}
+	return cost.Estimate(len(f.call.req.Body), events*bytesPerToken)
 }
 
 // result is what the caller's Meta takes over at the end.

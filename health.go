@@ -7,6 +7,7 @@ import (
 	"github.com/forebay-ai/forebay/breaker"
 	"github.com/forebay-ai/forebay/cache"
 	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/health"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/queue"
@@ -132,15 +133,15 @@ func (c *Client) Load() Load {
 // Health is the state of the whole system (A's getSystemHealth).
 func (c *Client) Health() Health {
 	now := time.Now()
-	h := Health{Overall: Healthy, Queue: QueueHealth{ByPriority: map[string]int{}}}
+	h := Health{Overall: Healthy, Queue: health.Queue{ByPriority: map[string]int{}}}
 	s := c.monitor.Summary()
-	h.Performance = PerformanceHealth{
+	h.Performance = health.Performance{
 		Requests: s.Requests, Failures: s.Failures, ErrorRate: s.ErrorRate, TokensTotal: s.Tokens,
 		P50Seconds: s.P50.Seconds(), P95Seconds: s.P95.Seconds(), P99Seconds: s.P99.Seconds(),
 	}
 	h.Degradation.Targets = map[string]string{}
 	for _, t := range c.targets {
-		h.Queue.add(t)
+		addQueue(&h.Queue, t)
 		h.Degradation.Targets[t.Name] = t.Breaker.State().String()
 	}
 	open := openTargets(c.targets)
@@ -148,7 +149,7 @@ func (c *Client) Health() Health {
 	h.Degradation.Reasons = c.levels.OverallReasons(open, c.regionDown(), now)
 	if c.cache != nil {
 		s := c.cache.Stats()
-		h.Cache = CacheHealth{Enabled: true, Entries: s.Entries, Bytes: s.Bytes, Hits: s.Hits, Misses: s.Misses + s.Stale}
+		h.Cache = health.Cache{Enabled: true, Entries: s.Entries, Bytes: s.Bytes, Hits: s.Hits, Misses: s.Misses + s.Stale}
 		if all := h.Cache.Hits + h.Cache.Misses; all > 0 {
 			h.Cache.HitRate = float64(h.Cache.Hits) / float64(all)
 		}
@@ -159,7 +160,8 @@ func (c *Client) Health() Health {
 	return h
 }
 
-func (q *QueueHealth) add(t *target.Target) {
+// addQueue adds a target's line.
+func addQueue(q *health.Queue, t *target.Target) {
 	s := t.Line.Stats()
 	q.Waiting += s.Waiting
 	q.Processing += t.Limiter.InFlight()

@@ -13,6 +13,7 @@ import (
 	"github.com/forebay-ai/forebay/dialect/payload"
 	"github.com/forebay-ai/forebay/envelope"
 	"github.com/forebay-ai/forebay/jobs"
+	"github.com/forebay-ai/forebay/jobs/form"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/target"
@@ -88,7 +89,10 @@ func (c *Client) SubmitJob(ctx context.Context, req *llm.Request, o JobOptions) 
 	case req.Dialect == nil || c.dialects[req.Dialect.Name()] == nil:
 		return backlog.Job{}, false, llm.Errorf(llm.CallerInvalidRequest, "the request's dialect is not among Config.Jobs.Dialects")
 	}
-	payload, err := encodeJob(req, o.Raw)
+	if _, err := op.reside(req.Residency); err != nil {
+		return backlog.Job{}, false, err
+	}
+	payload, err := form.Encode(req, o.Raw)
 	if err != nil {
 		return backlog.Job{}, false, err
 	}
@@ -119,7 +123,7 @@ func SubmitTask[P any](ctx context.Context, c *Client, task Task[P], o JobOption
 func digestJob(req *llm.Request, o JobOptions) [32]byte {
 	h := sha256.New()
 	for _, part := range []string{
-		req.Operation, req.Persona, req.Priority.String(), string(req.Endpoint), req.Model, req.Dialect.Name(),
+		req.Operation, req.Persona, req.Residency, req.Locale, req.Priority.String(), string(req.Endpoint), req.Model, req.Dialect.Name(),
 		fmt.Sprint(req.Stream, req.Cache, req.NoFallback, req.Timeout, o.Retention, o.Raw), o.CustomID, o.Webhook,
 	} {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
@@ -226,11 +230,15 @@ func (c *Client) runJob(ctx context.Context, t *jobs.Task) ([]byte, error) {
 	}
 	// A prepared text is no result while another attempt may bring the real one.
 	req.NoFallback = req.NoFallback || t.Retries < max(cmp.Or(c.jobRetries, defaultRetries), 0)
-	s, err := c.run(ctx, req, function)
+	s, err := c.run(ctx, req, function, nil)
 	if err == nil {
 		var body []byte
-		if body, err = relay(s, req.Stream, t.Emit); err == nil {
-			return encodeResult(s.Meta(), body, req.Stream, raw)
+		emit := t.Emit
+		if !req.Stream {
+			emit = nil
+		}
+		if body, err = llm.Relay(s, emit); err == nil {
+			return form.EncodeAnswer(s.Meta(), form.Answer{Body: body, Streamed: req.Stream, Raw: raw})
 		}
 	}
 	if poison != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/forebay-ai/forebay/cache"
 	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/health"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -90,65 +91,14 @@ type Timing struct {
 }
 
 // Health is the state of the whole system, as A's getSystemHealth gives it.
-type Health struct {
-	Overall     HealthState       `json:"overall"`
-	Performance PerformanceHealth `json:"performance"`
-	Queue       QueueHealth       `json:"queue"`
-	Jobs        JobsHealth        `json:"jobs"`
-	Cache       CacheHealth       `json:"cache"`
-	Degradation DegradationHealth `json:"degradation"`
-}
+type Health = health.Health
 
 // HealthState is healthy, degraded or unhealthy.
-type HealthState string
+type HealthState = health.State
 
 // The states.
 const (
-	Healthy   HealthState = "healthy"   // every target takes calls
-	Degraded  HealthState = "degraded"  // some targets do not, the queue is past its warning, or the store of jobs has failed
-	Unhealthy HealthState = "unhealthy" // some model has no target left, or the client is closed
+	Healthy   = health.Healthy   // every target takes calls
+	Degraded  = health.Degraded  // some targets do not, the queue is past its warning, or the store of jobs has failed
+	Unhealthy = health.Unhealthy // some model has no target left, or the client is closed
 )
-
-// PerformanceHealth sums up the calls since the start.
-type PerformanceHealth struct {
-	Requests    int64   `json:"requests"`
-	Failures    int64   `json:"failures"`
-	ErrorRate   float64 `json:"error_rate"`
-	P50Seconds  float64 `json:"p50_seconds"`
-	P95Seconds  float64 `json:"p95_seconds"`
-	P99Seconds  float64 `json:"p99_seconds"`
-	TokensTotal int64   `json:"tokens_total"`
-}
-
-// QueueHealth sums up the waiting lines.
-type QueueHealth struct {
-	Waiting    int            `json:"waiting"`
-	Processing int            `json:"processing"`
-	Capacity   int            `json:"capacity"`
-	ByPriority map[string]int `json:"by_priority"`
-	Refused    int64          `json:"refused"`
-}
-
-// JobsHealth says whether durable jobs are taken in: there is a store for them, and it
-// takes changes.
-type JobsHealth struct {
-	Enabled bool `json:"enabled"`
-	Up      bool `json:"up"`
-}
-
-// CacheHealth sums up the response cache.
-type CacheHealth struct {
-	Enabled bool    `json:"enabled"`
-	Entries int     `json:"entries"`
-	Bytes   int64   `json:"bytes"`
-	Hits    int64   `json:"hits"`
-	Misses  int64   `json:"misses"`
-	HitRate float64 `json:"hit_rate"`
-}
-
-// DegradationHealth says what works only in part.
-type DegradationHealth struct {
-	Level   degrade.Level     `json:"level"`
-	Reasons []degrade.Reason  `json:"reasons,omitempty"`
-	Targets map[string]string `json:"targets"` // breaker state by target
-}

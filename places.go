@@ -47,8 +47,8 @@ func (cfg Config) validatePlaces() error {
 				continue
 			}
 			if !seen.Like(&t) {
-				faults = append(faults, fmt.Errorf("%s: %s is described in another way under %s; region, residency, context_window, "+
-					"quota and max_concurrent belong to the place", at, t.Name(), where[t.Name()]))
+				faults = append(faults, fmt.Errorf("%s: %s is described in another way under %s; family, price, region, residency, "+
+					"context_window, quota and max_concurrent belong to the place", at, t.Name(), where[t.Name()]))
 			}
 		}
 	}

@@ -57,7 +57,7 @@ func (k *call) refreshBehind(ctx context.Context) {
 	go func() {
 		defer c.end()
 		defer c.refreshes.end(k.key)
-		answer, err := c.run(context.WithoutCancel(ctx), &req, k.function)
+		answer, err := c.run(context.WithoutCancel(ctx), &req, k.function, nil)
 		if err == nil {
 			_, err = llm.Collect(answer)
 		}

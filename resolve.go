@@ -11,6 +11,7 @@ import (
 
 	"github.com/forebay-ai/forebay/cost"
 	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/pace"
 	"github.com/forebay-ai/forebay/target"
@@ -83,7 +84,7 @@ func (o Operation) validate(at string, models map[string]Model) error {
 	if _, ok := models[o.Model]; o.Model != "" && !ok && models["*"].Targets == nil {
 		faults = append(faults, fmt.Errorf("%s.model: no model named %q", at, o.Model))
 	}
-	if s := o.Simplified.Model; s != "" && models[s].Targets == nil {
+	if s := o.Simplified.Model; s != "" && models[s].Targets == nil && models["*"].Targets == nil {
 		faults = append(faults, fmt.Errorf("%s.simplified.model: no model named %q", at, s))
 	}
 	if o.Simplified.MaxTokens < 0 {
@@ -156,9 +157,8 @@ func resolveOperation(name string, o, defaults Operation) *operation {
 	o.Pace.Window = cmp.Or(o.Pace.Window, defaults.Pace.Window, pace.DefaultWindow)
 	o.Hold = cmp.Or(o.Hold, defaults.Hold, 1)
 	o.Residency = cmp.Or(o.Residency, defaults.Residency)
-	if o.Simplified == (Simplified{}) {
-		o.Simplified = defaults.Simplified
-	}
+	o.Simplified.Model = cmp.Or(o.Simplified.Model, defaults.Simplified.Model)
+	o.Simplified.MaxTokens = cmp.Or(o.Simplified.MaxTokens, defaults.Simplified.MaxTokens)
 	return &operation{Operation: o, name: name, label: cmp.Or(name, "default")}
 }
 
@@ -168,6 +168,7 @@ func (c *Client) resolveModel(name string, made map[string]*target.Target, cfg C
 	for _, t := range cfg.Models[name].Targets {
 		m.targets = append(m.targets, c.target(made, t, cfg))
 		m.windows = m.windows || t.ContextWindow > 0
+		m.sized = m.sized || m.windows || t.Quota != limit.QuotaConfig{}
 	}
 	var err error
 	m.router, err = newRouter(name, cfg.Models[name])

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/forebay-ai/forebay/limit"
@@ -27,7 +28,7 @@ func (k *call) fetch(ctx context.Context) (llm.Stream, error) {
 	f.abandon(err)
 	left.Release()
 	f.settle(err)
-	return nil, &fetchError{error: err, attempts: f.attempts, waited: f.waited}
+	return nil, &fetchError{error: err, attempts: f.attempts, waited: f.waited, failed: f.failed}
 }
 
 // fetchError is why no target answered, with what was tried. The error of a call
@@ -36,25 +37,40 @@ type fetchError struct {
 	error
 	attempts int
 	waited   time.Duration
+	failed   failures
 }
+
+// failures are the targets that no other call should be made to in the place of one
+// that failed: all that did but those that were too slow, for which less may be enough.
+type failures []*target.Target
+
+// Has says that t is among them.
+func (f failures) Has(t *target.Target) bool { return slices.Contains(f, t) }
 
 // Unwrap gives the last target's error.
 func (e *fetchError) Unwrap() error { return e.error }
 
-// effort is what was done before err: attempts made and time waited for slots.
-func effort(err error) (attempts int, waited time.Duration) {
+// effort is what was done before err: attempts made, time waited for slots, and where it
+// failed.
+func effort(err error) (attempts int, waited time.Duration, failed failures) {
 	var e *fetchError
 	if errors.As(err, &e) {
-		return e.attempts, e.waited
+		return e.attempts, e.waited, e.failed
 	}
-	return 0, 0
+	return 0, 0, nil
 }
 
 // tour is one call's way through the targets: each fit one once, without a pause, and
-// then, while the budgets for retries last, again the one that is fit best.
+// then, while the budgets for retries last, again the one that is fit best. A call that
+// stands in for another one goes where that one has not failed, and repeats nothing.
 func (k *call) tour(ctx context.Context, f *fetched) error {
 	tr := tour{call: k, draw: rand.Uint64(), tenant: k.client.budgets.Of(k.req.Tenant)}
-	tr.earn()
+	retries := k.client.retry.Max
+	if k.instead != nil {
+		retries = 0
+	} else {
+		tr.earn()
+	}
 	plan, err := tr.plan()
 	if err != nil {
 		return err
@@ -64,22 +80,19 @@ func (k *call) tour(ctx context.Context, f *fetched) error {
 			continue
 		}
 		if err = tr.attempt(ctx, f, at, i+1 < len(plan)); err == nil || tr.over(ctx, err) {
-			return err
+			return tr.telling(err)
 		}
 	}
-	for n := 0; n < k.client.retry.Max; n++ {
+	for n := range max(retries, 0) {
 		at, ok := tr.again()
-		if !ok {
-			return err
-		}
-		if !tr.pause(ctx, n, at) {
-			return err
+		if !ok || !tr.pause(ctx, n, at) {
+			return tr.telling(err)
 		}
 		if err = tr.attempt(ctx, f, at, false); err == nil || tr.over(ctx, err) {
-			return err
+			return tr.telling(err)
 		}
 	}
-	return err
+	return tr.telling(err)
 }
 
 // tour keeps what was seen on the way.
@@ -88,6 +101,7 @@ type tour struct {
 	draw   uint64
 	tenant *limit.RetryBudget
 	failed [maxTargets]*llm.Error // the last error of each target
+	tokens int                    // that the call may take; 0 where no target asks
 	window int                    // of the widest target for which the request was too long
 	order  [maxTargets]int
 }
@@ -106,7 +120,11 @@ func (t *tour) earn() {
 // serve the call.
 func (t *tour) plan() ([]int, error) {
 	targets := t.model.targets
-	asker := target.Asker{Now: time.Now(), Tokens: targets[0].Tokens(t.req), Source: t.source(), Regions: t.client.regions}
+	asker := target.Asker{Now: time.Now(), Source: t.source(), Regions: t.client.regions}
+	if t.model.sized && t.tokens == 0 {
+		t.tokens = targets[0].Tokens(t.req)
+	}
+	asker.Tokens = t.tokens
 	need := route.Need{Residency: t.residency, Window: t.window, Draw: t.draw}
 	if t.model.windows {
 		need.Tokens = asker.Tokens
@@ -119,6 +137,12 @@ func (t *tour) plan() ([]int, error) {
 	}
 	if len(plan) == 0 {
 		return nil, t.nowhere(need)
+	}
+	if t.instead != nil {
+		plan = slices.DeleteFunc(plan, func(i int) bool { return t.instead.Has(targets[i]) })
+	}
+	if len(plan) == 0 {
+		return nil, llm.Errorf(llm.PolicyOverloaded, "every target of the model has failed in this call already")
 	}
 	return plan, nil
 }
@@ -151,12 +175,29 @@ func (t *tour) attempt(ctx context.Context, f *fetched, at int, others bool) err
 		t.window = max(t.window, tg.Place.ContextWindow)
 	}
 	t.failed[at] = e
+	if e.Kind != llm.ProviderTimeout {
+		f.failed = append(f.failed, tg)
+	}
 	return e
 }
 
 // tooSmall says that the request was too long for a target with a window as large.
 func (t *tour) tooSmall(at int) bool {
 	return t.window > 0 && t.model.targets[at].Place.ContextWindow <= t.window
+}
+
+// telling is the error that says most of why no target answered: that of one that was
+// called, before that of one that took nobody in.
+func (t *tour) telling(err error) error {
+	if err == nil || llm.KindOf(err).Domain() != llm.PolicyFault {
+		return err
+	}
+	for i := range t.model.targets {
+		if e := t.failed[i]; e != nil && e.Kind.Domain() == llm.ProviderFault {
+			err = e
+		}
+	}
+	return err
 }
 
 // over says that no further target may help: the time is up, or the error is about the
@@ -189,7 +230,11 @@ func (t *tour) pause(ctx context.Context, n, at int) bool {
 	if time.Now().Add(wait).After(t.targetsUntil()) {
 		return false
 	}
-	if !t.model.targets[at].Budget.Spend(share) || !t.tenant.Spend(share) {
+	if !t.tenant.Spend(share) {
+		return false
+	}
+	if !t.model.targets[at].Budget.Spend(share) {
+		t.tenant.Earn(1) // it was not spent after all
 		return false
 	}
 	t.client.monitor.Retried(e.Kind)

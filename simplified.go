@@ -38,10 +38,21 @@ func (k *call) simplifier() SimplifyFunc {
 // which takes time itself.
 const shareOfFallback = 0.2
 
+// simplifies says that the call has a lesser answer that takes time.
+func (k *call) simplifies() bool {
+	if k.req.NoFallback || k.req.Durable || !slices.Contains(k.op.Fallback, degrade.Simplified) {
+		return false
+	}
+	if k.simplifier() != nil {
+		return true
+	}
+	_, bounds := k.req.Dialect.(llm.OutputBounder)
+	return k.op.Simplified != (Simplified{}) && bounds && k.req.Endpoint == llm.Chat
+}
+
 // targetsUntil is when the targets' share of the call's time ends.
 func (k *call) targetsUntil() time.Time {
-	if k.req.NoFallback || k.req.Durable || !slices.Contains(k.op.Fallback, degrade.Simplified) ||
-		k.op.Simplified == (Simplified{}) && k.simplifier() == nil {
+	if !k.simplifies() {
 		return k.deadline
 	}
 	return k.deadline.Add(-time.Duration(shareOfFallback * float64(k.deadline.Sub(k.start))))
@@ -55,14 +66,15 @@ func (k *call) leaveTime(ctx context.Context) (context.Context, degrade.Kept) {
 	return ctx, degrade.Kept{}
 }
 
-// simplified is a lesser answer: of the operation's function, or of a smaller model.
+// simplified is a lesser answer: of the operation's function, or of a smaller model. It
+// goes to no target that failed in this call, and repeats nothing.
 func (k *call) simplified(ctx context.Context) llm.Stream {
 	if f := k.simplifier(); f != nil {
 		return k.simplifiedBy(ctx, f)
 	}
 	s := k.op.Simplified
 	d, ok := k.req.Dialect.(llm.OutputBounder)
-	if s == (Simplified{}) || !ok || k.function != nil {
+	if !ok || !k.simplifies() {
 		return nil
 	}
 	req := *k.req
@@ -75,15 +87,16 @@ func (k *call) simplified(ctx context.Context) llm.Stream {
 	}
 	req.Body, req.ID = body, k.req.ID+"-simplified"
 	req.NoFallback, req.Timeout, req.Arrived = true, max(time.Until(k.deadline), time.Millisecond), time.Time{}
-	req.Cache = llm.CacheDirectives{NoRead: true, NoWrite: true}
+	req.Cache = llm.CacheDirectives{NoWrite: true} // those who ask the same share it, and one that is there will do
 	req.Residency = k.residency
 	req.Background = true // it is a part of this call, which is counted
-	answer, err := k.client.run(ctx, &req, nil)
+	answer, err := k.client.run(ctx, &req, nil, append(failures{}, k.failed...))
 	if err != nil {
 		k.client.log.Warn("the simplified answer failed too", "request_id", k.req.ID, "error_type", string(llm.KindOf(err)), "error", err)
 		return nil
 	}
 	k.lesser = answer
+	k.meta.Attempts += answer.Meta().Attempts
 	k.meta.Provider, k.meta.Model, k.meta.Region = answer.Meta().Provider, answer.Meta().Model, answer.Meta().Region
 	return answer
 }

@@ -86,7 +86,7 @@ func (s *Stream) finish(err error) {
 
 // do is run for a whole answer.
 func (c *Client) do(ctx context.Context, req *llm.Request, function invoker) (*Response, error) {
-	s, err := c.run(ctx, req, function)
+	s, err := c.run(ctx, req, function, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -167,11 +167,11 @@ func retryKeys() []*settings.Key {
 	return []*settings.Key{
 		{
 			Path: "retry.max", Kind: settings.Int, Low: 0, High: 20, Initial: "3", Env: "MAX_RETRIES",
-			Doc: "Attempts at one target after the first.",
+			Doc: "Repeated attempts of one call, after each of its targets was tried once.",
 		},
 		{
 			Path: "retry.budget", Kind: settings.Ratio, Initial: "10%",
-			Doc: "The share of calls that may be repeated, over all calls of a target. 0% means none. A tenth is the Google SRE book's.",
+			Doc: "The share of calls that may be repeated, over all calls of a target and again over those of a tenant. 0% means none. A tenth is the Google SRE book's.",
 		},
 		{
 			Path: "retry.base", Kind: settings.Duration, Low: ms, High: day, Initial: "100ms",

@@ -82,8 +82,9 @@ func TestWholeFile(t *testing.T) {
 	o := cfg.Operations["vc-analysis"]
 	want := forebay.Operation{
 		Model: "haiku", Deadline: 30 * time.Second, Prompt: o.Prompt, PromptVersion: "1",
-		Cache:    forebay.CachePolicy{TTL: 12 * time.Hour, Scope: []cache.Dimension{cache.Tenant, cache.User}},
-		Fallback: []degrade.Strategy{degrade.Cached, degrade.Template, degrade.Simplified, degrade.Error},
+		Cache:      forebay.CachePolicy{TTL: 12 * time.Hour, Scope: []cache.Dimension{cache.Tenant, cache.User}},
+		Fallback:   []degrade.Strategy{degrade.Cached, degrade.Template, degrade.Simplified, degrade.Error},
+		Simplified: forebay.Simplified{MaxTokens: 200},
 	}
 	if d := cmp.Diff(want, o); d != "" || o.Prompt == "" {
 		t.Errorf("the file's operation does not lie over the profile's: %s", d)

@@ -8,6 +8,7 @@ import (
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/config/internal/settings"
 	"github.com/forebay-ai/forebay/cost"
+	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/route"
 )
@@ -75,14 +76,31 @@ func (f *File) checkCourse(get func(...string) *settings.Setting) {
 	}
 	checkResidency(get("residency"))
 	models := f.values.Names("models")
-	if s := get("simplified", "model"); s != nil && !slices.Contains(models, s.Value.(string)) {
+	if list := get("fallback"); list != nil && slices.Contains(list.Value.([]string), string(degrade.Simplified)) && !f.simplifies(get) {
+		f.warnings = append(f.warnings, fmt.Sprintf("%s has simplified (%s), and there is no simplified.model or simplified.max_tokens: the next of the list is tried", list.Key, list.Origin()))
+	}
+	if s := get("simplified", "model"); s != nil && !slices.Contains(models, s.Value.(string)) && !slices.Contains(models, "*") {
 		s.Wrong(fmt.Sprintf("%s: there is no model %s", s.Key, settings.Quote(s.Value.(string))), settings.Suggest(s.Value.(string), "models", models))
 	}
+}
+
+// simplifies says that an operation, or the defaults for it, says what a simplified
+// answer is.
+func (f *File) simplifies(get func(...string) *settings.Setting) bool {
+	for _, member := range []string{"model", "max_tokens"} {
+		if get("simplified", member) != nil || f.values.Has("defaults", "simplified", member) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkTarget checks what targetKeys hold beyond their kinds.
 func (f *File) checkTarget(target []string) {
 	checkResidency(f.values.Get(append(slices.Clone(target), "residency")...))
+	if s := f.values.Get(append(slices.Clone(target), "weight")...); s != nil && s.Value.(float64) == 0 {
+		s.Wrong(s.Key+": 0 is no weight", "Write a number above 0, or take the target out of the list.")
+	}
 }
 
 func checkResidency(s *settings.Setting) {

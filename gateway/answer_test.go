@@ -251,9 +251,14 @@ func TestRetryAdvice(t *testing.T) {
 		}
 	}
 	for wait, want := range map[time.Duration]bool{0: false, time.Millisecond: true, time.Minute: true, time.Minute + 1: false} {
-		for _, kind := range []llm.Kind{llm.PolicyOverloaded, llm.ProviderRateLimited, llm.PolicyBreakerOpen} {
+		for _, kind := range []llm.Kind{llm.PolicyOverloaded, llm.PolicyBreakerOpen} {
 			if got := gateway.ShouldRetry(&llm.Error{Kind: kind, RetryAfter: wait}); got != want {
 				t.Errorf("%s after %s: %v", kind, wait, got)
+			}
+		}
+		for _, kind := range llm.Kinds() { // it was tried again already
+			if kind.Domain() == llm.ProviderFault && gateway.ShouldRetry(&llm.Error{Kind: kind, RetryAfter: wait}) {
+				t.Errorf("%s after %s: SDKs would multiply our own tries", kind, wait)
 			}
 		}
 	}

@@ -64,8 +64,8 @@ var advice = map[llm.Kind]retryAdvice{
 	llm.PolicyBreakerOpen:    later,
 	llm.PolicyResidency:      never,
 
-	llm.ProviderRateLimited:      later,
-	llm.ProviderOverloaded:       later,
+	llm.ProviderRateLimited:      never, // it was tried again already, as far as the budgets allow
+	llm.ProviderOverloaded:       never,
 	llm.ProviderError:            never,
 	llm.ProviderTimeout:          never,
 	llm.ProviderConnectionFailed: never,

@@ -150,6 +150,11 @@ type Usage struct {
 	Input, Output, CacheRead, CacheWrite int64
 }
 
+// Plus is what both used together.
+func (u Usage) Plus(o Usage) Usage {
+	return Usage{Input: u.Input + o.Input, Output: u.Output + o.Output, CacheRead: u.CacheRead + o.CacheRead, CacheWrite: u.CacheWrite + o.CacheWrite}
+}
+
 // IsZero reports whether nothing was counted.
 func (u Usage) IsZero() bool { return u == Usage{} }
 
@@ -200,3 +205,23 @@ func (o *OneChunk) Next() (Chunk, error) {
 
 // Close does nothing.
 func (*OneChunk) Close() error { return nil }
+
+// Relay reads s to its end, passes each chunk's bytes to emit unless that is nil, closes
+// s and returns all bytes.
+func Relay(s Stream, emit func([]byte)) ([]byte, error) {
+	defer s.Close()
+	var body []byte
+	for {
+		c, err := s.Next()
+		if err == io.EOF {
+			return body, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		body = append(body, c.Raw...)
+		if emit != nil {
+			emit(c.Raw)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package pace
 
 import (
 	"context"
+	"io"
 	"sync"
 	"time"
 
@@ -46,7 +47,11 @@ func (w *Watch) look() {
 	}
 	now := time.Now()
 	left, bounded := w.leftLocked()
-	if w.reading && bounded {
+	if !w.reading { // Begin sets the timer: who does not read is not watched
+		w.looks = now.Add(forNow)
+		return
+	}
+	if bounded {
 		left -= now.Sub(w.since)
 	}
 	if left <= 0 {
@@ -93,7 +98,7 @@ func (w *Watch) End(now time.Time, c llm.Chunk, err error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reading = false
-	if w.fault != nil && err != nil {
+	if w.fault != nil && err != nil && err != io.EOF {
 		return w.fault
 	}
 	w.meter.Waited(now.Sub(w.since), w.charactersLocked(&c), c.Useful)

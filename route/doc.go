@@ -12,9 +12,10 @@
 // window is too small. Everything else is order:
 //
 //  1. targets that can be called now;
-//  2. those in slow start, for the share of requests that they do not get yet;
-//  3. those of a region that is down;
-//  4. those that ask for patience (after a 429, or with their quota spent), the
+//  2. those that are full: a call would wait there beside one that is idle;
+//  3. those in slow start, for the share of requests that they do not get yet;
+//  4. those of a region that is down;
+//  5. those that ask for patience (after a 429, or with their quota spent), the
 //     shortest wait first, again with those of regions that are down behind the others.
 //
 // Within each of these the strategy decides. Targets that refuse every call (an open

@@ -9,7 +9,8 @@ import (
 type class uint8
 
 const (
-	fit class = iota
+	fit  class = iota
+	full       // well, and takes no call at once
 	heldBack
 	regionDown
 	waiting
@@ -23,7 +24,6 @@ type candidate struct {
 	score  float64       // the strategy's, between equal keys; lower is better
 	first  time.Duration // State.FirstToken, for Fastest
 	target int32
-	full   bool // takes no call at once, for Fastest
 }
 
 // keyBits are the bits of candidate.key below the class. A wait of 2^60 ns is 36 years.
@@ -33,7 +33,7 @@ func (c *candidate) class() class { return class(c.key >> keyBits) }
 
 // open says that a call made only to look would be served now. A full target is busy
 // with calls that tell as much.
-func (c *candidate) open() bool { return c.class() == fit && !c.full }
+func (c *candidate) open() bool { return c.class() == fit }
 
 func (c *candidate) before(o *candidate) bool {
 	return c.key < o.key || c.key == o.key && c.score < o.score
@@ -86,7 +86,7 @@ func (r *Router) plan(dst []int, all []candidate, n *Need, state func(i int) Sta
 		case Weighted:
 			c.score = race(n.Draw, i) * r.inverse[i]
 		case Fastest:
-			c.first, c.full = st.FirstToken, st.Busy >= 1
+			c.first = st.FirstToken
 			c.score = slowdown(st.Busy) * (1 + spread*unit(n.Draw, saltSpread, i))
 		}
 		all = append(all, c)
@@ -108,7 +108,7 @@ func (r *Router) plan(dst []int, all []candidate, n *Need, state func(i int) Sta
 // usual says that nothing is to be said against the target: by far the most common
 // state, so the fast way past rank.
 func (st *State) usual() bool {
-	return !st.Refuses && !st.RegionDown && st.Wait <= 0 && (st.Share == 1 || st.Share == 0)
+	return !st.Refuses && !st.RegionDown && st.Wait <= 0 && (st.Share == 1 || st.Share == 0) && !(st.Busy >= 1)
 }
 
 // rank is the key of target i in state st.
@@ -136,6 +136,8 @@ func classify(st *State, draw uint64, i int) class {
 		return regionDown
 	case st.Share > 0 && st.Share < 1 && unit(draw, saltShare, i) >= st.Share:
 		return heldBack
+	case st.Busy >= 1:
+		return full
 	}
 	return fit
 }

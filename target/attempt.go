@@ -38,38 +38,43 @@ type Entry struct {
 // and the target was not called; it is an *llm.Error, of kind PolicyBreakerOpen or
 // PolicyOverloaded or what ended ctx. The attempt says what was waited in any case.
 func (t *Target) Begin(ctx context.Context, e Entry) (Attempt, error) {
-	if !t.Breaker.ReadySource(time.Now(), e.Source) {
-		return Attempt{}, t.refused() // no need to wait for a slot first
-	}
 	tokens := 0
 	if t.Quota != nil {
 		tokens = t.Tokens(e.Request)
-		if err := t.waitForQuota(ctx, tokens, &e); err != nil {
-			return Attempt{}, err
+	}
+	if e.Others { // a target that hangs must not take the time in which another would answer
+		e.Deadline = time.Now().Add(time.Until(e.Deadline) / 2)
+	}
+	var waited time.Duration
+	for {
+		if !t.Breaker.ReadySource(time.Now(), e.Source) {
+			return Attempt{Waited: waited}, t.refused() // no need to wait for a slot first
 		}
-	}
-	waited, err := t.Line.Enter(ctx, e.Entry)
-	if err != nil {
-		return Attempt{Waited: waited}, err
-	}
-	a := Attempt{Target: t, Start: time.Now(), Waited: waited, source: e.Source, inFlight: t.Limiter.InFlight()}
-	var ok bool
-	if a.permit, ok = t.Breaker.AllowSource(a.Start, e.Source); !ok {
+		if err := t.waitForQuota(ctx, tokens, &e); err != nil {
+			return Attempt{Waited: waited}, err
+		}
+		more, err := t.Line.Enter(ctx, e.Entry)
+		if waited += more; err != nil {
+			return Attempt{Waited: waited}, err
+		}
+		a := Attempt{Target: t, Start: time.Now(), Waited: waited, source: e.Source, inFlight: t.Limiter.InFlight()}
+		var ok bool
+		if a.permit, ok = t.Breaker.AllowSource(a.Start, e.Source); !ok {
+			t.Line.Leave(0)
+			return Attempt{Waited: waited}, t.refused()
+		}
+		if a.reserved, ok = t.Quota.Reserve(a.Start, tokens); ok {
+			return a, nil
+		}
+		t.Breaker.Cancel(a.permit) // another call was faster: once more, from the quota on
 		t.Line.Leave(0)
-		return Attempt{Waited: waited}, t.refused()
 	}
-	if a.reserved, ok = t.Quota.Reserve(a.Start, tokens); !ok { // another call was faster
-		t.Breaker.Cancel(a.permit)
-		t.Line.Leave(0)
-		return Attempt{Waited: waited}, t.spent(t.Quota.Wait(a.Start, tokens))
-	}
-	return a, nil
 }
 
 // waitForQuota waits until the quota has room for the call, if that is before the call's
 // end and there is no other target to go to.
 func (t *Target) waitForQuota(ctx context.Context, tokens int, e *Entry) error {
-	for {
+	for t.Quota != nil {
 		now := time.Now()
 		wait := t.Quota.Wait(now, tokens)
 		if wait <= 0 {
@@ -82,6 +87,7 @@ func (t *Target) waitForQuota(ctx context.Context, tokens int, e *Entry) error {
 			return llm.AsError(ctx.Err())
 		}
 	}
+	return nil
 }
 
 // spent is the error of a target whose quota is used up for now.

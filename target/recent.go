@@ -61,8 +61,15 @@ func (r *recent) usualOutput() int { return int(math.Float64frombits(r.output.Lo
 
 // patience notes that the target asked not to be called for d.
 func (r *recent) patience(now time.Time, d time.Duration) {
-	if d > 0 {
-		r.until.Store(now.Add(min(d, mostPatience)).UnixNano())
+	if d <= 0 {
+		return
+	}
+	until := now.Add(min(d, mostPatience)).UnixNano()
+	for {
+		old := r.until.Load()
+		if old >= until || r.until.CompareAndSwap(old, until) {
+			return
+		}
 	}
 }
 

@@ -23,8 +23,8 @@ import (
 )
 
 // Place is one place where a model runs: the unit of limits and breakers. A place that
-// several models list, the same Provider and Model, is one target: what stands below
-// Price has to be the same wherever it is listed.
+// several models list, the same Provider and Model, is one target: all but
+// Weight has to be the same wherever it is listed.
 type Place struct {
 	// Provider is the configured name of the back end.
 	Provider string
@@ -66,15 +66,18 @@ func (p *Place) Validate(at string) error {
 	if p.MaxConcurrent < -1 {
 		faults = append(faults, fmt.Errorf("%s.max_concurrent: %d is not possible; use the number of calls at once, or -1 for no bound", at, p.MaxConcurrent))
 	}
-	if p.ContextWindow < 0 || p.Quota.RequestsPerMinute < 0 || p.Quota.TokensPerMinute < 0 || p.Quota.OutputBurn < 0 {
-		faults = append(faults, fmt.Errorf("%s: context window and quota cannot be below zero", at))
+	if p.ContextWindow < 0 {
+		faults = append(faults, fmt.Errorf("%s.context_window: %d is below zero", at, p.ContextWindow))
+	}
+	if err := p.Quota.Validate(); err != nil {
+		faults = append(faults, fmt.Errorf("%s.%w", at, err))
 	}
 	return errors.Join(faults...)
 }
 
 // Like says that the other listing describes the same place in the same way.
 func (p *Place) Like(other *Place) bool {
-	return p.Region == other.Region && p.Residency == other.Residency && p.ContextWindow == other.ContextWindow &&
+	return p.Family == other.Family && p.Price == other.Price && p.Region == other.Region && p.Residency == other.Residency && p.ContextWindow == other.ContextWindow &&
 		p.Quota == other.Quota && p.MaxConcurrent == other.MaxConcurrent
 }
 

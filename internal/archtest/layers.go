@@ -69,6 +69,8 @@ func Table() []Layer {
 		{Package: "store/sqlite/internal/queuedb", Layer: 2, Importers: []string{"store/sqlite"}},
 		{Package: "store/sqlite", Layer: 3, Importers: wiring},
 		{Package: "jobs", Layer: 2},
+		{Package: "jobs/form", Layer: 2, Importers: []string{"."}},
+		{Package: "health", Layer: 2},
 		{Package: "target", Layer: 2},
 		{Package: ".", Layer: 3},
 

@@ -1,0 +1,300 @@
+package target_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/forebay-ai/forebay/breaker"
+	"github.com/forebay-ai/forebay/dialect/openai"
+	"github.com/forebay-ai/forebay/limit"
+	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/llm/llmtest"
+	"github.com/forebay-ai/forebay/queue"
+	"github.com/forebay-ai/forebay/route"
+	"github.com/forebay-ai/forebay/target"
+)
+
+// made is a target of one place with little room; change says what is particular to it.
+func made(change func(*target.Place, *target.Policies)) *target.Target {
+	p := target.Place{Provider: "p", Model: "m", MaxConcurrent: 2}
+	guards := target.Policies{Breaker: breaker.Config{Ramp: -1}}
+	if change != nil {
+		change(&p, &guards)
+	}
+	return target.New(p.Name(), p, guards, nil)
+}
+
+func request() *llm.Request {
+	return &llm.Request{Dialect: llmtest.Dialect{}, Endpoint: llm.Chat, Body: make([]byte, 400)} // 100 tokens
+}
+
+func entry(source uint64, within time.Duration) target.Entry {
+	return target.Entry{Request: request(), Source: source, Entry: queue.Entry{Deadline: time.Now().Add(within)}}
+}
+
+func begin(t *testing.T, tg *target.Target, source uint64) target.Attempt {
+	t.Helper()
+	a, err := tg.Begin(t.Context(), entry(source, time.Minute))
+	if err != nil {
+		t.Fatalf("Begin: %v", err)
+	}
+	return a
+}
+
+func end(a target.Attempt, kind llm.Kind) {
+	a.End(time.Now(), request(), &target.Outcome{Kind: kind, FirstToken: time.Second, Output: 10, Usage: llm.Usage{Input: 100, Output: 10}})
+}
+
+// fails opens the breaker by five failures of one source.
+func fails(t *testing.T, tg *target.Target, source uint64) {
+	t.Helper()
+	for range 5 {
+		end(begin(t, tg, source), llm.ProviderError)
+	}
+	if s := tg.Breaker.State(); s != breaker.Open {
+		t.Fatalf("the breaker is %s after five failures", s)
+	}
+}
+
+// wantIdle checks that nothing is held.
+func wantIdle(t *testing.T, tg *target.Target) {
+	t.Helper()
+	if n := tg.Limiter.InFlight(); n != 0 {
+		t.Errorf("%d slots are taken", n)
+	}
+	s := tg.Line.Stats()
+	if s.Waiting != 0 || s.Running != 0 {
+		t.Errorf("%d wait and %d run in the line", s.Waiting, s.Running)
+	}
+	if n := tg.Limiter.Unmatched(); n != 0 {
+		t.Errorf("%d slots were given back too often", n)
+	}
+	if n := tg.Quota.Snapshot(time.Now()).Open; n != 0 {
+		t.Errorf("%d reservations are open", n)
+	}
+}
+
+// However an attempt ends, all that it held is given back, and those who wait for its
+// slot get it.
+func TestEndGivesBackOnEveryPath(t *testing.T) {
+	for _, kind := range append(llm.Kinds(), "") {
+		synctest.Test(t, func(t *testing.T) {
+			tg := made(func(p *target.Place, _ *target.Policies) {
+				p.MaxConcurrent, p.Quota = 1, limit.QuotaConfig{TokensPerMinute: 100_000, RequestsPerMinute: 100}
+			})
+			a := begin(t, tg, 1)
+			next := make(chan error, 1)
+			go func() {
+				a, err := tg.Begin(t.Context(), entry(2, time.Minute))
+				if err == nil {
+					end(a, "")
+				}
+				next <- err
+			}()
+			synctest.Wait()
+			end(a, kind)
+			if err := <-next; err != nil {
+				t.Errorf("%s: the next in line: %v", kind, err)
+			}
+			wantIdle(t, tg)
+			b := tg.Breaker.Snapshot(time.Now())
+			want := int64(1)
+			if kind == "" || kind.CountsForBreaker() {
+				want = 2
+			}
+			if b.Total != want || (b.Failures == 1) != kind.CountsForBreaker() {
+				t.Errorf("%s: the breaker counts %d failures of %d calls", kind, b.Failures, b.Total)
+			}
+		})
+	}
+}
+
+// A probe whose end says nothing of the target gives its place back to the next one.
+func TestCancelledProbesGiveTheirPlaceBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tg := made(func(_ *target.Place, g *target.Policies) { g.Breaker.Probes = 1 })
+		fails(t, tg, 1)
+		time.Sleep(2 * time.Second)
+		for _, kind := range []llm.Kind{llm.CallerCancelled, llm.CallerDeadline, llm.ProviderRateLimited, llm.ProviderRejected} {
+			a := begin(t, tg, 1)
+			if _, err := tg.Begin(t.Context(), entry(1, time.Minute)); llm.KindOf(err) != llm.PolicyBreakerOpen {
+				t.Errorf("a second probe beside the only one: %v", err)
+			}
+			end(a, kind)
+			wantIdle(t, tg)
+		}
+		end(begin(t, tg, 1), "")
+		if s := tg.Breaker.State(); s != breaker.Closed {
+			t.Errorf("%s after a good probe", s)
+		}
+		wantIdle(t, tg)
+	})
+}
+
+// A refusal of the breaker costs nothing, says when to come again, and is not for those
+// whose calls never failed.
+func TestBreakerRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tg := made(func(p *target.Place, _ *target.Policies) { p.Quota = limit.QuotaConfig{RequestsPerMinute: 100} })
+		fails(t, tg, 1)
+		left := tg.Quota.Snapshot(time.Now()).RequestsLeft
+		_, err := tg.Begin(t.Context(), entry(1, time.Minute))
+		e := llm.AsError(err)
+		if e.Kind != llm.PolicyBreakerOpen || e.RetryAfter < time.Second || e.Provider != "p" || e.Model != "m" || e.Fix == "" {
+			t.Errorf("%+v", e)
+		}
+		if now := tg.Quota.Snapshot(time.Now()).RequestsLeft; now != left {
+			t.Errorf("a refused call took from the quota: %d of %d left", now, left)
+		}
+		for source, refuses := range map[uint64]bool{1: true, 2: false} {
+			if s := tg.State(&target.Asker{Now: time.Now(), Source: source}); s.Refuses != refuses || s.Probe == refuses {
+				t.Errorf("state for source %d: %+v", source, s)
+			}
+		}
+		end(begin(t, tg, 2), "")
+		wantIdle(t, tg)
+	})
+}
+
+// The breaker may open while a call waits for its slot, or the quota be spent by others.
+func TestRefusedAfterTheWait(t *testing.T) {
+	for want, befall := range map[llm.Kind]func(*target.Target){
+		llm.PolicyBreakerOpen: func(tg *target.Target) { tg.Breaker.ForceOpen(time.Now(), "maintenance") },
+		llm.PolicyOverloaded: func(tg *target.Target) {
+			if r, ok := tg.Quota.Reserve(time.Now(), 1); ok { // the second and last request of the minute
+				tg.Quota.Settle(time.Now(), r, 1)
+			}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			tg := made(func(p *target.Place, _ *target.Policies) { p.MaxConcurrent, p.Quota.RequestsPerMinute = 1, 2 })
+			a := begin(t, tg, 1)
+			time.AfterFunc(time.Second, func() { befall(tg); end(a, "") })
+			e := entry(1, time.Minute)
+			e.Others = true
+			if a, err := tg.Begin(t.Context(), e); llm.KindOf(err) != want || a.Waited != time.Second {
+				t.Errorf("%v after %v, want %s", err, a.Waited, want)
+			}
+			wantIdle(t, tg)
+		})
+	}
+}
+
+// A caller who leaves while it waits, for a slot or for the quota, leaves nothing behind.
+func TestLeavingDuringTheWait(t *testing.T) {
+	for name, change := range map[string]func(*target.Place, *target.Policies){
+		"slot":  func(p *target.Place, _ *target.Policies) { p.MaxConcurrent = 1 },
+		"quota": func(p *target.Place, _ *target.Policies) { p.Quota.RequestsPerMinute = 1 },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			tg := made(change)
+			a := begin(t, tg, 1)
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Second, cancel)
+			if _, err := tg.Begin(ctx, entry(1, 2*time.Minute)); llm.KindOf(err) != llm.CallerCancelled {
+				t.Errorf("%s: %v", name, err)
+			}
+			end(a, "")
+			wantIdle(t, tg)
+		})
+	}
+}
+
+// A quota is never overdrawn by calls that begin at once, and what was not used is free
+// again.
+func TestQuotaUnderConcurrency(t *testing.T) {
+	tg := made(func(p *target.Place, g *target.Policies) {
+		p.MaxConcurrent, p.Quota, g.Adaptive.Off = -1, limit.QuotaConfig{TokensPerMinute: 5 * (100 + 512)}, true // five calls with a guessed answer
+	})
+	var mu sync.Mutex
+	var won []target.Attempt
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			e := target.Entry{Request: request(), Others: true} // nobody waits
+			a, err := tg.Begin(t.Context(), e)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				won = append(won, a)
+			} else if e := llm.AsError(err); e.Kind != llm.PolicyOverloaded || e.RetryAfter < time.Second {
+				t.Errorf("%+v", e)
+			}
+		})
+	}
+	wg.Wait()
+	if len(won) != 5 {
+		t.Fatalf("%d calls of 50 began with a quota for five", len(won))
+	}
+	for i, a := range won {
+		end(a, []llm.Kind{"", llm.ProviderError, llm.CallerCancelled, llm.ProviderRateLimited, ""}[i])
+	}
+	wantIdle(t, tg)
+	if left := tg.Quota.Snapshot(time.Now()).TokensLeft; left < 5*(612-110) || left > 5*612 {
+		t.Errorf("%d tokens are left", left)
+	}
+}
+
+// With nowhere else to go a call waits for the quota if its deadline allows, and is
+// refused at once if not.
+func TestWaitForQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tg := made(func(p *target.Place, _ *target.Policies) { p.Quota.RequestsPerMinute = 6 })
+		for range 6 {
+			end(begin(t, tg, 1), "")
+		}
+		began := time.Now()
+		if _, err := tg.Begin(t.Context(), entry(1, 9*time.Second)); llm.KindOf(err) != llm.PolicyOverloaded || time.Since(began) != 0 {
+			t.Errorf("too late for it: %v after %v", err, time.Since(began))
+		}
+		a, err := tg.Begin(t.Context(), entry(1, 11*time.Second))
+		if err != nil || time.Since(began) != 10*time.Second {
+			t.Fatalf("%v after %v", err, time.Since(began))
+		}
+		end(a, "")
+		wantIdle(t, tg)
+	})
+}
+
+// What is reserved: the prompt, and the bound that the request sets, or twice the usual answer.
+func TestTokens(t *testing.T) {
+	tg := made(nil)
+	if got := tg.Tokens(request()); got != 100+512 {
+		t.Errorf("nothing known: %d", got)
+	}
+	a := begin(t, tg, 1)
+	a.End(time.Now(), request(), &target.Outcome{Output: 70, FirstToken: time.Second})
+	if got := tg.Tokens(request()); got != 100+140 {
+		t.Errorf("after an answer of 70 tokens: %d", got)
+	}
+	r := &llm.Request{Dialect: openai.Dialect{}, Endpoint: llm.Chat, Body: []byte(`{"model":"m","max_completion_tokens":33}`)} // 40 bytes
+	if got := tg.Tokens(r); got != 10+33 {
+		t.Errorf("with a bound: %d", got)
+	}
+}
+
+// How long one answer's Retry-After keeps other calls away is bounded.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tg := made(nil)
+		asker := func() *target.Asker { return &target.Asker{Now: time.Now(), Regions: new(route.Regions)} }
+		for _, test := range []struct{ asked, want time.Duration }{{0, 0}, {3 * time.Second, 3 * time.Second}, {time.Hour, 30 * time.Second}} {
+			a := begin(t, tg, 1)
+			a.End(time.Now(), request(), &target.Outcome{Kind: llm.ProviderRateLimited, RetryAfter: test.asked})
+			if s := tg.State(asker()); s.Wait != test.want || s.Refuses {
+				t.Errorf("asked for %v: %+v", test.asked, s)
+			}
+			if until := tg.Status(time.Now(), new(route.Regions)).CoolingUntil; until.IsZero() != (test.want == 0) {
+				t.Errorf("asked for %v: cooling until %v", test.asked, until)
+			}
+			time.Sleep(test.want)
+			if s := tg.State(asker()); s.Wait != 0 {
+				t.Errorf("%v are left of %v", s.Wait, test.want)
+			}
+			end(begin(t, tg, 1), "") // a target that asked for patience is not shut
+		}
+	})
+}
