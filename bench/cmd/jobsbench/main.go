@@ -10,19 +10,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/forebay-ai/forebay/bench/internal/entry"
 	"github.com/forebay-ai/forebay/bench/internal/machine"
 	"github.com/forebay-ai/forebay/bench/internal/table"
 )
@@ -36,24 +33,7 @@ const (
 	payloadBytes = 4 << 10
 )
 
-func main() {
-	// Children die with the thread that started them: this one.
-	runtime.LockOSThread()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, mostTime)
-	defer cancel()
-	err := run(ctx, os.Args[1:], os.Stdout)
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, table.ErrMissed):
-		fmt.Fprintln(os.Stderr, "jobsbench:", err)
-		os.Exit(2)
-	default:
-		fmt.Fprintln(os.Stderr, "jobsbench:", err)
-		os.Exit(1)
-	}
-}
+func main() { entry.Main("jobsbench", mostTime, run) }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("jobsbench", flag.ContinueOnError)

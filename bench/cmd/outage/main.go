@@ -22,13 +22,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/forebay-ai/forebay/bench/internal/entry"
 	"github.com/forebay-ai/forebay/bench/internal/machine"
 	"github.com/forebay-ai/forebay/bench/internal/subject"
 	"github.com/forebay-ai/forebay/bench/internal/table"
@@ -57,24 +55,7 @@ type bench struct {
 	seed        uint64
 }
 
-func main() {
-	// Children die with the thread that started them: this one.
-	runtime.LockOSThread()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, mostTime)
-	defer cancel()
-	err := run(ctx, os.Args[1:], os.Stdout)
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, table.ErrMissed):
-		fmt.Fprintln(os.Stderr, "outage:", err)
-		os.Exit(2)
-	default:
-		fmt.Fprintln(os.Stderr, "outage:", err)
-		os.Exit(1)
-	}
-}
+func main() { entry.Main("outage", mostTime, run) }
 
 // options are the flags.
 type options struct {

@@ -17,14 +17,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/forebay-ai/forebay/bench/internal/entry"
 	"github.com/forebay-ai/forebay/bench/internal/machine"
 	"github.com/forebay-ai/forebay/bench/internal/subject"
 	"github.com/forebay-ai/forebay/bench/internal/table"
@@ -57,24 +55,7 @@ func (b *bench) rng() *rand.Rand {
 	return rand.New(rand.NewPCG(b.seed, 100+b.draws))
 }
 
-func main() {
-	// Children die with the thread that started them: this one.
-	runtime.LockOSThread()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, mostTime)
-	defer cancel()
-	err := run(ctx, os.Args[1:], os.Stdout)
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, table.ErrMissed):
-		fmt.Fprintln(os.Stderr, "overload:", err)
-		os.Exit(2)
-	default:
-		fmt.Fprintln(os.Stderr, "overload:", err)
-		os.Exit(1)
-	}
-}
+func main() { entry.Main("overload", mostTime, run) }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("overload", flag.ContinueOnError)

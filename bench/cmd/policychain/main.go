@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime"
 	"slices"
 	"strings"
@@ -23,6 +22,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/forebay-ai/forebay/bench/internal/entry"
 	"github.com/forebay-ai/forebay/bench/internal/machine"
 	"github.com/forebay-ai/forebay/bench/internal/table"
 	"github.com/forebay-ai/forebay/bench/policychain"
@@ -32,22 +32,7 @@ import (
 // mostTime bounds a whole run: several times what it should take.
 const mostTime = 10 * time.Minute
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, mostTime)
-	defer cancel()
-	err := run(ctx, os.Args[1:], os.Stdout)
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, table.ErrMissed):
-		fmt.Fprintln(os.Stderr, "policychain:", err)
-		os.Exit(2)
-	default:
-		fmt.Fprintln(os.Stderr, "policychain:", err)
-		os.Exit(1)
-	}
-}
+func main() { entry.Main("policychain", mostTime, run) }
 
 // system is one of those that are measured.
 type system struct {
