@@ -15,6 +15,9 @@ func (l *law) grow() {
 		l.ramp()
 		return
 	}
+	if l.episode.open {
+		return
+	}
 	if l.now-l.sign > probeLong {
 		l.wall = 0
 	}
@@ -27,6 +30,7 @@ func (l *law) grow() {
 	}
 	if atWall && l.bound >= l.wall {
 		l.wall, atWall = 0, false // it is not too much any more
+		l.step *= growth
 	}
 	to := l.bound + l.step
 	switch {
@@ -38,6 +42,7 @@ func (l *law) grow() {
 		l.step *= growth
 	}
 	l.step = min(l.step, l.ceiling)
+	l.needless(to)
 	l.move(min(to, l.ceiling), ReasonHealthy)
 }
 

@@ -29,19 +29,12 @@ const (
 	// refuseSoon is after how long at least a call that was not refused was accepted.
 	refuseSoon = 100 * time.Millisecond
 
-	growth     = 3    // what the step up grows by with each success
-	usedShare  = 0.9  // of the bound; with that in progress it counts as used
-	idleShare  = 0.7  // of the bound; with less in progress a call met no line
-	lessShare  = 0.7  // of a bound; a cut to that shows whether it helps
-	stillShare = 0.5  // of how slow calls were; a cut that leaves more did not help
-	mostCut    = 0.2  // of a bound; lower it does not go before it shows whether that helps
-	aimShare   = 0.95 // of the room that was found: a line that stands has to go first
-	fewest     = 3    // calls that have to go well before a step up
-	careful    = 10   // the same for a step towards what was too much before
-
-	// A cut shows whether it helps after settleTrips round trips, and not before settleLeast.
-	settleLeast = 3 * time.Second
-	settleTrips = 8
+	growth    = 3    // what the step up grows by with each success
+	usedShare = 0.9  // of the bound; with that in progress it counts as used
+	idleShare = 0.7  // of the bound; with less in progress a call met no line
+	aimShare  = 0.95 // of the room that was found: a line that stands has to go first
+	fewest    = 3    // calls that have to go well before a step up
+	careful   = 10   // the same for a step towards what was too much before
 
 	rampStep    = time.Second
 	serveWeight = 64 // calls over which the mean time of a call is taken
@@ -100,16 +93,6 @@ type epoch struct {
 	full    time.Duration // since when all that is allowed is in use; -1: it is not
 }
 
-// episode is a series of cuts for slowness, to tell whether they help.
-type episode struct {
-	signal *signal
-	top    int           // the bound at its beginning
-	at     time.Duration // its beginning
-	last   time.Duration // its last alarm
-	worst  float64       // how slow calls were when they were slowest
-	old    tally         // calls sent before the last cut that came after it
-}
-
 func newLaw(most int) law {
 	l := law{
 		ceiling: most, bound: most, step: 1, cut: math.MinInt64,
@@ -150,15 +133,17 @@ func (l *law) answer(s *Sample, start time.Duration) {
 	}
 	var r reading
 	if s.Stage != Rest {
-		r = l.readFirst(s, start, fresh)
+		r = l.readFirst(s, start)
 	}
 	if s.Stage != First && !s.Failed {
-		l.readRest(s, fresh)
+		l.readRest(s, start)
 	}
+	l.judge()
 	switch {
-	case fresh && l.first.alarm():
+	case l.episode.open:
+	case fresh && l.first.alarm(l.now):
 		l.slow(&l.first, s.InFlight)
-	case fresh && l.token.alarm():
+	case fresh && l.token.alarm(l.now):
 		l.slow(&l.token, s.InFlight)
 	case answered && start >= l.epoch.at:
 		l.epoch.add(start, s.InFlight, r.z)
@@ -183,7 +168,7 @@ func (e *epoch) add(start time.Duration, inFlight int, z float64) {
 func (e *epoch) look() { e.n, e.z, e.most = 0, 0, 0 }
 
 // readFirst compares how long the answer took to begin with what is usual, and learns.
-func (l *law) readFirst(s *Sample, start time.Duration, fresh bool) (r reading) {
+func (l *law) readFirst(s *Sample, start time.Duration) (r reading) {
 	d, cell, atLeast := s.FirstToken, firstCell(s.InputBytes), false
 	switch {
 	case s.Streamed && d > 0:
@@ -206,7 +191,7 @@ func (l *law) readFirst(s *Sample, start time.Duration, fresh bool) (r reading) 
 	if atLeast && r.z <= 0 {
 		return reading{}
 	}
-	l.tell(&l.first, r, fresh)
+	l.tell(&l.first, r, start)
 	if atLeast || !fair {
 		return r
 	}
@@ -220,7 +205,7 @@ func (l *law) readFirst(s *Sample, start time.Duration, fresh bool) (r reading) 
 
 // readRest compares the time between tokens with what is usual, and learns how long the
 // target works on a call.
-func (l *law) readRest(s *Sample, fresh bool) {
+func (l *law) readRest(s *Sample, start time.Duration) {
 	if s.Took <= 0 {
 		return
 	}
@@ -236,19 +221,16 @@ func (l *law) readRest(s *Sample, fresh bool) {
 	}
 	d := (s.Took - s.FirstToken) / time.Duration(s.OutputTokens-1)
 	r := l.token.read(0, d)
-	l.tell(&l.token, r, fresh)
+	l.tell(&l.token, r, start)
 	l.token.learn(0, d, r, float64(s.InFlight) < idleShare*float64(l.bound) && l.token.slow < alarmAt/2)
 }
 
-// tell takes a reading into its signal's sums, or, of a call that was sent before the last cut,
-// into what it was like then.
-func (l *law) tell(g *signal, r reading, fresh bool) {
-	switch {
-	case fresh:
+// tell takes a reading into its signal's sums, of a call that was sent at start.
+func (l *law) tell(g *signal, r reading, start time.Duration) {
+	if start >= l.cut {
 		g.add(r)
-	case r.known && l.episode.signal == g:
-		l.episode.old.add(r, g.most())
 	}
+	l.episode.add(g, r, start)
 }
 
 // refuse acts on a call that was refused with n calls in progress. It believes a refusal
@@ -289,75 +271,12 @@ func (l *law) trim(n int) bool {
 	return true
 }
 
-// slow acts on an alarm, raised by a call that was sent with n in progress.
-func (l *law) slow(g *signal, n int) {
-	defer g.reset()
-	x := g.slowOf.mean()
-	late, room := g.slowOf.delay(), 0.0
-	if g == &l.token {
-		late, room = x, float64(n)*math.Exp(g.allowed-x) // shared by fewer, the rest is as fast as is allowed
-	} else {
-		rate := l.pulse.rate(l.now)
-		room = float64(n) - rate*late // Little: so many of n were waiting
-		if x > 1 {                    // and so many are worked on, which is known sooner
-			room = (max(room, 0) + rate*l.serve) / 2
-		}
-	}
-	if l.mistaken(g, late) {
-		g.shift(x)
-		l.wall, l.step = 0, 1
-		l.move(l.episode.top, ReasonMistaken)
-		l.episode = episode{}
-		return
-	}
-	least := 0.5
-	if x > 1 { // nearly three times as slow as usual
-		least = 0.25
-	}
-	why := ReasonSlowFirst
-	if g == &l.token {
-		why = ReasonSlowToken
-	}
-	l.lower(int(max(room*aimShare, float64(l.bound)*least, float64(l.episode.top)*mostCut)), l.bound, why)
-}
-
-// mistaken tells that calls are still slow a while after the bound was cut by a third or
-// more. If a line of ours at the target was what made them slow, it would be gone.
-func (l *law) mistaken(g *signal, late float64) bool {
-	e := &l.episode
-	if e.signal != g || l.bound >= e.top || l.now-e.last > probeLong {
-		*e = episode{signal: g, top: l.bound, at: l.now}
-	}
-	e.last = l.now
-	e.worst = max(e.worst, late)
-	if e.old.n >= fewest { // the line at the target grew after the alarm
-		was := e.old.delay()
-		if g == &l.token {
-			was = e.old.mean()
-		}
-		e.worst = max(e.worst, was)
-	}
-	e.old = tally{}
-	wait := settleLeast
-	if g == &l.first {
-		wait = max(wait, time.Duration(settleTrips*(g.slowOf.usual()+e.worst)))
-	}
-	if l.now-e.at < wait || float64(l.bound) > lessShare*float64(e.top) && l.bound > 1 {
-		return false
-	}
-	if late >= stillShare*e.worst {
-		return true
-	}
-	*e = episode{signal: g, top: l.bound, at: l.now, last: l.now, worst: late} // it helped
-	return false
-}
-
 // lower cuts the bound, after a sign of overload with so many in progress.
 func (l *law) lower(to, wall int, why Reason) {
 	l.wall, l.byRefusal = wall, why == ReasonRefused
 	l.clean, l.sign, l.hits = 0, l.now, 0
 	l.ramping, l.step = false, 1
-	l.cut = l.now
+	l.cut, l.episode = l.now, episode{}
 	l.move(max(min(to, l.bound-1), 1), why)
 }
 

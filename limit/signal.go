@@ -36,9 +36,13 @@ const (
 // that finds a shift soonest: a large one in 3 samples, a small one in many.
 const (
 	slack   = 0.5 // what a sample may be slower by
-	alarmAt = 10  // a false alarm in about e^10 samples, if they spread normally
+	alarmAt = 12  // a false alarm in about e^12 samples, if they spread normally
 	zMax    = 4   // what one sample counts at most: no single one, and no two, raise the alarm
 	zMin    = -2
+	fastAt  = 25 // the same as alarmAt where samples are faster: that is never urgent
+
+	doubtMost = 4 // times alarmAt; 12 samples of zMax are enough even so
+	doubtHalf = 2 * time.Minute
 )
 
 // signal watches one kind of duration and tells when it is longer than usual. It works
@@ -51,8 +55,11 @@ type signal struct {
 	known   [cells]uint16  // samples learned from; 0: usual is not known
 	spread  float64        // mean distance of a sample from what is usual, x 1.25: a standard deviation
 
-	slow   float64 // the sum
-	slowOf tally   // the samples since it was last 0
+	slow    float64       // the sum
+	slowOf  tally         // the samples since it was last 0
+	doubted float64       // see doubts
+	doubtAt time.Duration // when that was
+
 	fast   float64 // the sum of the other side: faster than usual
 	fastOf tally
 }
@@ -159,7 +166,7 @@ func (g *signal) drop(r reading) {
 		return
 	}
 	g.fastOf.add(r, g.most())
-	if g.fast > alarmAt {
+	if g.fast > fastAt {
 		g.shift(g.fastOf.mean())
 	}
 }
@@ -176,11 +183,31 @@ func (g *signal) shift(x float64) {
 	g.reset()
 }
 
+// relearn has what is usual learned from the next calls, whatever they are like.
+func (g *signal) relearn() {
+	for i, n := range g.known {
+		g.known[i] = min(n, cellKnown)
+	}
+}
+
 // reset forgets how slow samples were.
 func (g *signal) reset() { g.slow, g.slowOf = 0, tally{} }
 
 // alarm says that samples are slower than usual, beyond chance.
-func (g *signal) alarm() bool { return g.slow > alarmAt }
+func (g *signal) alarm(now time.Duration) bool {
+	return g.slow > alarmAt && g.slow > alarmAt*g.doubts(now)
+}
+
+// doubt makes alarms rarer after one that was mistaken: each doubles what the next one takes.
+func (g *signal) doubt(now time.Duration) {
+	g.doubted, g.doubtAt = min(2*g.doubts(now), doubtMost), now
+}
+
+// doubts is by how much more than at first it takes for an alarm: at least 1. It halves
+// with time.
+func (g *signal) doubts(now time.Duration) float64 {
+	return 1 + max(g.doubted-1, 0)*math.Exp2(-float64(now-g.doubtAt)/float64(doubtHalf))
+}
 
 // most is what the ratio of one sample counts at most, as a logarithm.
 func (g *signal) most() float64 { return zMax*g.spread + g.allowed }
