@@ -10,20 +10,20 @@ import (
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/pace"
 	"github.com/forebay-ai/forebay/queue"
-	"github.com/forebay-ai/forebay/target"
+	"github.com/forebay-ai/forebay/upstream"
 )
 
 // attempt is one call of one target while it runs.
 type attempt struct {
-	target.Attempt
+	upstream.Attempt
 	stop context.CancelFunc // ends the attempt's own context; nil where it has none
 	done bool
 }
 
 // attempt makes one call of one target: its leave, the provider, and the wait for the
 // chunks that are held back. others says that another target could be tried after it.
-func (k *call) attempt(ctx context.Context, t *target.Target, f *fetched, others bool) error {
-	leave, err := t.Begin(ctx, target.Entry{Request: k.req, Source: k.source(), Others: others, Entry: queue.Entry{
+func (k *call) attempt(ctx context.Context, t *upstream.Target, f *fetched, others bool) error {
+	leave, err := t.Begin(ctx, upstream.Entry{Request: k.req, Source: k.source(), Others: others, Entry: queue.Entry{
 		Priority: k.req.Priority, Tenant: k.req.Tenant, Deadline: k.targetsUntil(), Bytes: len(k.req.Body),
 		Durable: k.req.Durable, Waiting: k.req.Waiting,
 	}})
@@ -86,7 +86,7 @@ func (k *call) bound(ctx context.Context, others bool) (context.Context, context
 }
 
 // named is err with the target's names, where its maker did not know them.
-func (k *call) named(t *target.Target, err error) error {
+func (k *call) named(t *upstream.Target, err error) error {
 	e := llm.AsError(err)
 	if e.Provider != "" || e.Kind.Domain() != llm.ProviderFault {
 		return err
@@ -98,13 +98,13 @@ func (k *call) named(t *target.Target, err error) error {
 
 // invokeSafely makes the call. A panic of a provider or a function is an error like any
 // other: one bad call must not take the process with it.
-func (k *call) invokeSafely(ctx context.Context, t *target.Target) (s llm.Stream, err error) {
+func (k *call) invokeSafely(ctx context.Context, t *upstream.Target) (s llm.Stream, err error) {
 	defer k.recovered(t, &err)
 	return k.invoke(ctx, t, k.req)
 }
 
 // recovered turns a panic of what is deferred around into an error.
-func (k *call) recovered(t *target.Target, err *error) {
+func (k *call) recovered(t *upstream.Target, err *error) {
 	if p := recover(); p != nil {
 		k.client.log.Error("panic in a call", "request_id", k.req.ID, "target", t.Name, "panic", p, "stack", string(debug.Stack()))
 		*err = llm.Errorf(llm.ForebayInternal, "the call failed inside the gateway")
@@ -112,7 +112,7 @@ func (k *call) recovered(t *target.Target, err *error) {
 }
 
 // callProvider is the invoker of calls to models.
-func callProvider(ctx context.Context, t *target.Target, req *llm.Request) (llm.Stream, error) {
+func callProvider(ctx context.Context, t *upstream.Target, req *llm.Request) (llm.Stream, error) {
 	return t.Backend.Call(ctx, t.ModelFor(req), req)
 }
 
@@ -140,7 +140,7 @@ func (f *fetched) endAttempt(err error) {
 	if kind != "" && !passed {
 		usage = f.lose(kind)
 	}
-	o := target.Outcome{
+	o := upstream.Outcome{
 		Kind: kind, FirstToken: f.first, Usage: usage, Output: output,
 	}
 	if o.Kind.FeedsLimiter() {

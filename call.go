@@ -12,7 +12,7 @@ import (
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/route"
-	"github.com/forebay-ai/forebay/target"
+	"github.com/forebay-ai/forebay/upstream"
 )
 
 // call carries one request through the steps of run.
@@ -48,7 +48,7 @@ type call struct {
 }
 
 // invoker calls a target. It is the provider's Call but for functions.
-type invoker func(ctx context.Context, t *target.Target, req *llm.Request) (llm.Stream, error)
+type invoker func(ctx context.Context, t *upstream.Target, req *llm.Request) (llm.Stream, error)
 
 // Do runs req and returns the whole answer. The error is a *CallError around an
 // *llm.Error. If req.Stream is set the body holds the events of the stream.

@@ -21,7 +21,7 @@ import (
 	"github.com/forebay-ai/forebay/queue"
 	"github.com/forebay-ai/forebay/route"
 	"github.com/forebay-ai/forebay/similar"
-	"github.com/forebay-ai/forebay/target"
+	"github.com/forebay-ai/forebay/upstream"
 )
 
 // Client runs calls. Make it with New; all methods may be used concurrently.
@@ -30,7 +30,7 @@ type Client struct {
 	any        *model // the model named "*"; nil where there is none
 	operations map[string]*operation
 	byDefault  *operation
-	targets    []*target.Target // every target once, in the order of their names
+	targets    []*upstream.Target // every target once, in the order of their names
 	functions  *functionTargets
 
 	cache     *cache.Cache // nil where the cache is off
@@ -69,7 +69,7 @@ type Client struct {
 // model is a name that callers may ask for, with its targets resolved.
 type model struct {
 	name    string
-	targets []*target.Target
+	targets []*upstream.Target
 	router  *route.Router
 	windows bool // some target says how large its context window is
 	sized   bool // some target asks how many tokens a call may take

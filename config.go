@@ -16,7 +16,7 @@ import (
 	"github.com/forebay-ai/forebay/queue"
 	"github.com/forebay-ai/forebay/route"
 	"github.com/forebay-ai/forebay/similar"
-	"github.com/forebay-ai/forebay/target"
+	"github.com/forebay-ai/forebay/upstream"
 )
 
 // Config is everything that a Client needs. Zero values mean the defaults that
@@ -70,7 +70,7 @@ type Model struct {
 }
 
 // Target is one place where a model runs.
-type Target = target.Place
+type Target = upstream.Place
 
 // Operation is the configuration of one kind of call.
 type Operation struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/pace"
-	"github.com/forebay-ai/forebay/target"
+	"github.com/forebay-ai/forebay/upstream"
 )
 
 // What is held of an answer at most before it is passed on, in bytes: of one that brings
@@ -29,7 +29,7 @@ const bytesPerToken = 4
 // One goroutine reads it; Close may come from another.
 type fetched struct {
 	call     *call
-	target   *target.Target // the target that answers
+	target   *upstream.Target // the target that answers
 	model    string
 	attempts int
 	waited   time.Duration // for slots, over all attempts

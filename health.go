@@ -11,7 +11,7 @@ import (
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/queue"
-	"github.com/forebay-ai/forebay/target"
+	"github.com/forebay-ai/forebay/upstream"
 )
 
 // level is the level of degradation of an operation's calls to m.
@@ -19,7 +19,7 @@ func (c *Client) level(op *operation, m *model) degrade.Level {
 	return c.levels.Level(op.label, openTargets(m.targets), len(m.targets), time.Now())
 }
 
-func openTargets(targets []*target.Target) int {
+func openTargets(targets []*upstream.Target) int {
 	open := 0
 	for _, t := range targets {
 		if t.Breaker.State() == breaker.Open {
@@ -30,7 +30,7 @@ func openTargets(targets []*target.Target) int {
 }
 
 // breakerChanged is told of every change of a breaker.
-func (c *Client) breakerChanged(t *target.Target, change breaker.Change) {
+func (c *Client) breakerChanged(t *upstream.Target, change breaker.Change) {
 	c.regions.Set(change.At, t.Place.Region, t.Name, change.To == breaker.Open)
 	c.monitor.BreakerChanged(change.Name, change.From.String(), change.To.String())
 	c.log.Warn("breaker changed", "target", change.Name, "from", change.From.String(), "to", change.To.String(), "reason", change.Reason)
@@ -38,7 +38,7 @@ func (c *Client) breakerChanged(t *target.Target, change breaker.Change) {
 
 // regionDown says that most targets of some region refuse calls.
 func (c *Client) regionDown() bool {
-	return slices.ContainsFunc(c.targets, func(t *target.Target) bool { return t.Place.Region != "" && c.regions.Down(t.Place.Region) })
+	return slices.ContainsFunc(c.targets, func(t *upstream.Target) bool { return t.Place.Region != "" && c.regions.Down(t.Place.Region) })
 }
 
 // watch lets the monitor read the gauges whenever somebody looks.
@@ -161,7 +161,7 @@ func (c *Client) Health() Health {
 }
 
 // addQueue adds a target's line.
-func addQueue(q *health.Queue, t *target.Target) {
+func addQueue(q *health.Queue, t *upstream.Target) {
 	s := t.Line.Stats()
 	q.Waiting += s.Waiting
 	q.Processing += t.Limiter.InFlight()

@@ -16,7 +16,7 @@ import (
 	"github.com/forebay-ai/forebay/jobs/form"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
-	"github.com/forebay-ai/forebay/target"
+	"github.com/forebay-ai/forebay/upstream"
 )
 
 // Jobs configures durable jobs: calls that are taken in for good, outlast a restart
@@ -274,7 +274,7 @@ func recorded(err error) error {
 
 // jobInvoker is the invoker of a job's function.
 func jobInvoker(fn JobFunc, t *jobs.Task, poison *any) invoker {
-	return func(ctx context.Context, _ *target.Target, req *llm.Request) (_ llm.Stream, err error) {
+	return func(ctx context.Context, _ *upstream.Target, req *llm.Request) (_ llm.Stream, err error) {
 		defer func() {
 			if p := recover(); p != nil {
 				*poison, err = p, llm.Errorf(llm.ForebayInternal, "the function of the job panicked")

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/forebay-ai/forebay/route"
-	"github.com/forebay-ai/forebay/target"
+	"github.com/forebay-ai/forebay/upstream"
 )
 
 // maxTargets bounds the targets of a model: a call keeps what it saw of each.
@@ -56,8 +56,8 @@ func (cfg Config) validatePlaces() error {
 }
 
 // guards is how targets are guarded.
-func (cfg Config) guards() target.Policies {
-	return target.Policies{Limits: cfg.Limits, Adaptive: cfg.Adaptive, Queue: cfg.Queue, Breaker: cfg.Breaker}
+func (cfg Config) guards() upstream.Policies {
+	return upstream.Policies{Limits: cfg.Limits, Adaptive: cfg.Adaptive, Queue: cfg.Queue, Breaker: cfg.Breaker}
 }
 
 // newRouter makes the choice among a model's targets.

@@ -11,7 +11,7 @@ import (
 	"github.com/forebay-ai/forebay/dialect/payload"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/route"
-	"github.com/forebay-ai/forebay/target"
+	"github.com/forebay-ai/forebay/upstream"
 )
 
 // Task is a call of a function of the caller's own, as A's processRequest takes it.
@@ -49,7 +49,7 @@ func Process[P, V any](ctx context.Context, c *Client, task Task[P], fn func(con
 	if err != nil {
 		return out, err
 	}
-	res, err := c.do(ctx, req, func(ctx context.Context, _ *target.Target, _ *llm.Request) (llm.Stream, error) {
+	res, err := c.do(ctx, req, func(ctx context.Context, _ *upstream.Target, _ *llm.Request) (llm.Stream, error) {
 		value, err := fn(ctx, task.Payload)
 		if err != nil {
 			return nil, functionError(ctx, err)
@@ -101,7 +101,7 @@ func functionError(ctx context.Context, err error) error {
 // functionTargets are the targets of functions: one for each operation, made at
 // its first call, so that each has a limit and a breaker of its own.
 type functionTargets struct {
-	guards target.Policies
+	guards upstream.Policies
 	router *route.Router // among one target
 
 	mu     sync.Mutex // guards byName and closed
@@ -124,8 +124,8 @@ func (f *functionTargets) model(op *operation, c *Client) *model {
 	defer f.mu.Unlock()
 	m, ok := f.byName[op.name]
 	if !ok {
-		t := target.New("function/"+op.label, Target{Provider: "function"}, f.guards, c.breakerChanged)
-		m = &model{name: "function", targets: []*target.Target{t}, router: f.router}
+		t := upstream.New("function/"+op.label, Target{Provider: "function"}, f.guards, c.breakerChanged)
+		m = &model{name: "function", targets: []*upstream.Target{t}, router: f.router}
 		if f.closed {
 			t.Line.Drain()
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/pace"
-	"github.com/forebay-ai/forebay/target"
+	"github.com/forebay-ai/forebay/upstream"
 )
 
 // The defaults that the specification sets, and ours where it sets none.
@@ -123,7 +123,7 @@ func (c *Client) resolve(cfg Config) error {
 	for name, o := range cfg.Operations {
 		c.operations[name] = resolveOperation(name, o, cfg.Defaults)
 	}
-	made := map[string]*target.Target{}
+	made := map[string]*upstream.Target{}
 	c.models = make(map[string]*model, len(cfg.Models))
 	for _, name := range slices.Sorted(maps.Keys(cfg.Models)) {
 		m, err := c.resolveModel(name, made, cfg)
@@ -163,7 +163,7 @@ func resolveOperation(name string, o, defaults Operation) *operation {
 }
 
 // resolveModel builds a model and the targets that no other model had.
-func (c *Client) resolveModel(name string, made map[string]*target.Target, cfg Config) (*model, error) {
+func (c *Client) resolveModel(name string, made map[string]*upstream.Target, cfg Config) (*model, error) {
 	m := &model{name: name}
 	for _, t := range cfg.Models[name].Targets {
 		m.targets = append(m.targets, c.target(made, t, cfg))
@@ -177,12 +177,12 @@ func (c *Client) resolveModel(name string, made map[string]*target.Target, cfg C
 
 // target makes the target of t, or finds the one that was made for another model:
 // limits and breakers belong to the place, not to the name it is asked for by.
-func (c *Client) target(made map[string]*target.Target, t Target, cfg Config) *target.Target {
+func (c *Client) target(made map[string]*upstream.Target, t Target, cfg Config) *upstream.Target {
 	name := t.Name()
 	if found, ok := made[name]; ok {
 		return found
 	}
-	tg := target.New(name, t, cfg.guards(), c.breakerChanged)
+	tg := upstream.New(name, t, cfg.guards(), c.breakerChanged)
 	tg.Backend = cfg.Providers[t.Provider]
 	c.regions.Set(time.Now(), t.Region, name, false)
 	made[name] = tg

@@ -11,7 +11,7 @@ import (
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/route"
-	"github.com/forebay-ai/forebay/target"
+	"github.com/forebay-ai/forebay/upstream"
 )
 
 // fetch makes the call: it goes through the model's targets until one answers, and
@@ -42,10 +42,10 @@ type fetchError struct {
 
 // failures are the targets that no other call should be made to in the place of one
 // that failed: all that did but those that were too slow, for which less may be enough.
-type failures []*target.Target
+type failures []*upstream.Target
 
 // Has says that t is among them.
-func (f failures) Has(t *target.Target) bool { return slices.Contains(f, t) }
+func (f failures) Has(t *upstream.Target) bool { return slices.Contains(f, t) }
 
 // Unwrap gives the last target's error.
 func (e *fetchError) Unwrap() error { return e.error }
@@ -120,7 +120,7 @@ func (t *tour) earn() {
 // serve the call.
 func (t *tour) plan() ([]int, error) {
 	targets := t.model.targets
-	asker := target.Asker{Now: time.Now(), Source: t.source(), Regions: t.client.regions}
+	asker := upstream.Asker{Now: time.Now(), Source: t.source(), Regions: t.client.regions}
 	if t.model.sized && t.tokens == 0 {
 		t.tokens = targets[0].Tokens(t.req)
 	}

@@ -7,11 +7,11 @@ import (
 
 	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/llm"
-	"github.com/forebay-ai/forebay/target"
+	"github.com/forebay-ai/forebay/upstream"
 )
 
 // TargetStatus is the state of one target, for people and for the control API.
-type TargetStatus = target.Status
+type TargetStatus = upstream.Status
 
 // Targets describes every target, in the order of their names.
 func (c *Client) Targets() []TargetStatus {
@@ -74,7 +74,7 @@ func (c *Client) SetBreaker(ctx context.Context, actor, name string, action Brea
 	return nil
 }
 
-func (c *Client) targetNamed(name string) *target.Target {
+func (c *Client) targetNamed(name string) *upstream.Target {
 	for _, t := range c.targets {
 		if t.Name == name {
 			return t

@@ -10,7 +10,7 @@ import (
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/queue"
 	"github.com/forebay-ai/forebay/route"
-	"github.com/forebay-ai/forebay/target"
+	"github.com/forebay-ai/forebay/upstream"
 )
 
 // Settings of a call as the request path gives it.
@@ -25,7 +25,7 @@ const (
 
 // policies is the policies of Forebay around a call.
 type policies struct {
-	targets []*target.Target
+	targets []*upstream.Target
 	router  *route.Router
 	regions route.Regions
 	budgets *limit.RetryBudgets
@@ -38,11 +38,11 @@ type policies struct {
 // package forebay puts it together.
 func Forebay(quota limit.QuotaConfig) (Chain, error) {
 	f := &policies{budgets: limit.NewRetryBudgets(0), request: llm.Request{Tenant: tenant, Body: make([]byte, bodyBytes)}}
-	guards := target.Policies{Limits: limit.Config{MaxConcurrent: slots}}
+	guards := upstream.Policies{Limits: limit.Config{MaxConcurrent: slots}}
 	var places []route.Target
 	for _, name := range []string{"one", "two"} {
-		place := target.Place{Provider: name, Region: "eu-central-1", Quota: quota}
-		f.targets = append(f.targets, target.New(name, place, guards, nil))
+		place := upstream.Place{Provider: name, Region: "eu-central-1", Quota: quota}
+		f.targets = append(f.targets, upstream.New(name, place, guards, nil))
 		places = append(places, place.Route())
 	}
 	var err error
@@ -83,13 +83,13 @@ func (f *policies) do(ctx context.Context, call Call) error {
 }
 
 func (f *policies) plan(dst []int, draw uint64) []int {
-	asker := target.Asker{Now: time.Now(), Tokens: f.targets[0].Tokens(&f.request), Source: 1, Regions: &f.regions}
+	asker := upstream.Asker{Now: time.Now(), Tokens: f.targets[0].Tokens(&f.request), Source: 1, Regions: &f.regions}
 	return f.router.Plan(dst, route.Need{Draw: draw}, func(i int) route.State { return f.targets[i].State(&asker) })
 }
 
 // attempt makes one call of the target.
-func (f *policies) attempt(ctx context.Context, t *target.Target, until time.Time, call Call) error {
-	leave, err := t.Begin(ctx, target.Entry{
+func (f *policies) attempt(ctx context.Context, t *upstream.Target, until time.Time, call Call) error {
+	leave, err := t.Begin(ctx, upstream.Entry{
 		Request: &f.request, Source: 1, Entry: queue.Entry{Tenant: tenant, Deadline: until, Bytes: bodyBytes},
 	})
 	if err != nil {
@@ -101,7 +101,7 @@ func (f *policies) attempt(ctx context.Context, t *target.Target, until time.Tim
 	if err != nil {
 		kind = llm.ProviderError
 	}
-	leave.End(now, &f.request, &target.Outcome{
+	leave.End(now, &f.request, &upstream.Outcome{
 		Kind: kind, FirstToken: now.Sub(leave.Start), Usage: llm.Usage{Input: tokens / 2, Output: tokens / 4}, Output: tokens / 4,
 	})
 	return err

@@ -71,7 +71,7 @@ func Table() []Layer {
 		{Package: "jobs", Layer: 2},
 		{Package: "jobs/form", Layer: 2, Importers: []string{"."}},
 		{Package: "health", Layer: 2},
-		{Package: "target", Layer: 2},
+		{Package: "upstream", Layer: 2},
 		{Package: ".", Layer: 3},
 
 		{Package: "warmup", Layer: 4},

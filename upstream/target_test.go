@@ -1,4 +1,4 @@
-package target_test
+package upstream_test
 
 import (
 	"context"
@@ -14,28 +14,28 @@ import (
 	"github.com/forebay-ai/forebay/llm/llmtest"
 	"github.com/forebay-ai/forebay/queue"
 	"github.com/forebay-ai/forebay/route"
-	"github.com/forebay-ai/forebay/target"
+	"github.com/forebay-ai/forebay/upstream"
 )
 
 // made is a target of one place with little room; change says what is particular to it.
-func made(change func(*target.Place, *target.Policies)) *target.Target {
-	p := target.Place{Provider: "p", Model: "m", MaxConcurrent: 2}
-	guards := target.Policies{Breaker: breaker.Config{Ramp: -1}}
+func made(change func(*upstream.Place, *upstream.Policies)) *upstream.Target {
+	p := upstream.Place{Provider: "p", Model: "m", MaxConcurrent: 2}
+	guards := upstream.Policies{Breaker: breaker.Config{Ramp: -1}}
 	if change != nil {
 		change(&p, &guards)
 	}
-	return target.New(p.Name(), p, guards, nil)
+	return upstream.New(p.Name(), p, guards, nil)
 }
 
 func request() *llm.Request {
 	return &llm.Request{Dialect: llmtest.Dialect{}, Endpoint: llm.Chat, Body: make([]byte, 400)} // 100 tokens
 }
 
-func entry(source uint64, within time.Duration) target.Entry {
-	return target.Entry{Request: request(), Source: source, Entry: queue.Entry{Deadline: time.Now().Add(within)}}
+func entry(source uint64, within time.Duration) upstream.Entry {
+	return upstream.Entry{Request: request(), Source: source, Entry: queue.Entry{Deadline: time.Now().Add(within)}}
 }
 
-func begin(t *testing.T, tg *target.Target, source uint64) target.Attempt {
+func begin(t *testing.T, tg *upstream.Target, source uint64) upstream.Attempt {
 	t.Helper()
 	a, err := tg.Begin(t.Context(), entry(source, time.Minute))
 	if err != nil {
@@ -44,12 +44,12 @@ func begin(t *testing.T, tg *target.Target, source uint64) target.Attempt {
 	return a
 }
 
-func end(a target.Attempt, kind llm.Kind) {
-	a.End(time.Now(), request(), &target.Outcome{Kind: kind, FirstToken: time.Second, Output: 10, Usage: llm.Usage{Input: 100, Output: 10}})
+func end(a upstream.Attempt, kind llm.Kind) {
+	a.End(time.Now(), request(), &upstream.Outcome{Kind: kind, FirstToken: time.Second, Output: 10, Usage: llm.Usage{Input: 100, Output: 10}})
 }
 
 // fails opens the breaker by five failures of one source.
-func fails(t *testing.T, tg *target.Target, source uint64) {
+func fails(t *testing.T, tg *upstream.Target, source uint64) {
 	t.Helper()
 	for range 5 {
 		end(begin(t, tg, source), llm.ProviderError)
@@ -60,7 +60,7 @@ func fails(t *testing.T, tg *target.Target, source uint64) {
 }
 
 // wantIdle checks that nothing is held.
-func wantIdle(t *testing.T, tg *target.Target) {
+func wantIdle(t *testing.T, tg *upstream.Target) {
 	t.Helper()
 	if n := tg.Limiter.InFlight(); n != 0 {
 		t.Errorf("%d slots are taken", n)
@@ -82,7 +82,7 @@ func wantIdle(t *testing.T, tg *target.Target) {
 func TestEndGivesBackOnEveryPath(t *testing.T) {
 	for _, kind := range append(llm.Kinds(), "") {
 		synctest.Test(t, func(t *testing.T) {
-			tg := made(func(p *target.Place, _ *target.Policies) {
+			tg := made(func(p *upstream.Place, _ *upstream.Policies) {
 				p.MaxConcurrent, p.Quota = 1, limit.QuotaConfig{TokensPerMinute: 100_000, RequestsPerMinute: 100}
 			})
 			a := begin(t, tg, 1)
@@ -115,7 +115,7 @@ func TestEndGivesBackOnEveryPath(t *testing.T) {
 // A probe whose end says nothing of the target gives its place back to the next one.
 func TestCancelledProbesGiveTheirPlaceBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tg := made(func(_ *target.Place, g *target.Policies) { g.Breaker.Probes = 1 })
+		tg := made(func(_ *upstream.Place, g *upstream.Policies) { g.Breaker.Probes = 1 })
 		fails(t, tg, 1)
 		time.Sleep(2 * time.Second)
 		for _, kind := range []llm.Kind{llm.CallerCancelled, llm.CallerDeadline, llm.ProviderRateLimited, llm.ProviderRejected} {
@@ -138,7 +138,7 @@ func TestCancelledProbesGiveTheirPlaceBack(t *testing.T) {
 // whose calls never failed.
 func TestBreakerRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tg := made(func(p *target.Place, _ *target.Policies) { p.Quota = limit.QuotaConfig{RequestsPerMinute: 100} })
+		tg := made(func(p *upstream.Place, _ *upstream.Policies) { p.Quota = limit.QuotaConfig{RequestsPerMinute: 100} })
 		fails(t, tg, 1)
 		left := tg.Quota.Snapshot(time.Now()).RequestsLeft
 		_, err := tg.Begin(t.Context(), entry(1, time.Minute))
@@ -150,7 +150,7 @@ func TestBreakerRefuses(t *testing.T) {
 			t.Errorf("a refused call took from the quota: %d of %d left", now, left)
 		}
 		for source, refuses := range map[uint64]bool{1: true, 2: false} {
-			if s := tg.State(&target.Asker{Now: time.Now(), Source: source}); s.Refuses != refuses || s.Probe == refuses {
+			if s := tg.State(&upstream.Asker{Now: time.Now(), Source: source}); s.Refuses != refuses || s.Probe == refuses {
 				t.Errorf("state for source %d: %+v", source, s)
 			}
 		}
@@ -161,16 +161,16 @@ func TestBreakerRefuses(t *testing.T) {
 
 // The breaker may open while a call waits for its slot, or the quota be spent by others.
 func TestRefusedAfterTheWait(t *testing.T) {
-	for want, befall := range map[llm.Kind]func(*target.Target){
-		llm.PolicyBreakerOpen: func(tg *target.Target) { tg.Breaker.ForceOpen(time.Now(), "maintenance") },
-		llm.PolicyOverloaded: func(tg *target.Target) {
+	for want, befall := range map[llm.Kind]func(*upstream.Target){
+		llm.PolicyBreakerOpen: func(tg *upstream.Target) { tg.Breaker.ForceOpen(time.Now(), "maintenance") },
+		llm.PolicyOverloaded: func(tg *upstream.Target) {
 			if r, ok := tg.Quota.Reserve(time.Now(), 1); ok { // the second and last request of the minute
 				tg.Quota.Settle(time.Now(), r, 1)
 			}
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			tg := made(func(p *target.Place, _ *target.Policies) { p.MaxConcurrent, p.Quota.RequestsPerMinute = 1, 2 })
+			tg := made(func(p *upstream.Place, _ *upstream.Policies) { p.MaxConcurrent, p.Quota.RequestsPerMinute = 1, 2 })
 			a := begin(t, tg, 1)
 			time.AfterFunc(time.Second, func() { befall(tg); end(a, "") })
 			e := entry(1, time.Minute)
@@ -185,9 +185,9 @@ func TestRefusedAfterTheWait(t *testing.T) {
 
 // A caller who leaves while it waits, for a slot or for the quota, leaves nothing behind.
 func TestLeavingDuringTheWait(t *testing.T) {
-	for name, change := range map[string]func(*target.Place, *target.Policies){
-		"slot":  func(p *target.Place, _ *target.Policies) { p.MaxConcurrent = 1 },
-		"quota": func(p *target.Place, _ *target.Policies) { p.Quota.RequestsPerMinute = 1 },
+	for name, change := range map[string]func(*upstream.Place, *upstream.Policies){
+		"slot":  func(p *upstream.Place, _ *upstream.Policies) { p.MaxConcurrent = 1 },
+		"quota": func(p *upstream.Place, _ *upstream.Policies) { p.Quota.RequestsPerMinute = 1 },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			tg := made(change)
@@ -206,15 +206,15 @@ func TestLeavingDuringTheWait(t *testing.T) {
 // A quota is never overdrawn by calls that begin at once, and what was not used is free
 // again.
 func TestQuotaUnderConcurrency(t *testing.T) {
-	tg := made(func(p *target.Place, g *target.Policies) {
+	tg := made(func(p *upstream.Place, g *upstream.Policies) {
 		p.MaxConcurrent, p.Quota, g.Adaptive.Off = -1, limit.QuotaConfig{TokensPerMinute: 5 * (100 + 512)}, true // five calls with a guessed answer
 	})
 	var mu sync.Mutex
-	var won []target.Attempt
+	var won []upstream.Attempt
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			e := target.Entry{Request: request(), Others: true} // nobody waits
+			e := upstream.Entry{Request: request(), Others: true} // nobody waits
 			a, err := tg.Begin(t.Context(), e)
 			mu.Lock()
 			defer mu.Unlock()
@@ -242,7 +242,7 @@ func TestQuotaUnderConcurrency(t *testing.T) {
 // refused at once if not.
 func TestWaitForQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tg := made(func(p *target.Place, _ *target.Policies) { p.Quota.RequestsPerMinute = 6 })
+		tg := made(func(p *upstream.Place, _ *upstream.Policies) { p.Quota.RequestsPerMinute = 6 })
 		for range 6 {
 			end(begin(t, tg, 1), "")
 		}
@@ -266,7 +266,7 @@ func TestTokens(t *testing.T) {
 		t.Errorf("nothing known: %d", got)
 	}
 	a := begin(t, tg, 1)
-	a.End(time.Now(), request(), &target.Outcome{Output: 70, FirstToken: time.Second})
+	a.End(time.Now(), request(), &upstream.Outcome{Output: 70, FirstToken: time.Second})
 	if got := tg.Tokens(request()); got != 100+140 {
 		t.Errorf("after an answer of 70 tokens: %d", got)
 	}
@@ -280,10 +280,10 @@ func TestTokens(t *testing.T) {
 func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tg := made(nil)
-		asker := func() *target.Asker { return &target.Asker{Now: time.Now(), Regions: new(route.Regions)} }
+		asker := func() *upstream.Asker { return &upstream.Asker{Now: time.Now(), Regions: new(route.Regions)} }
 		for _, test := range []struct{ asked, want time.Duration }{{0, 0}, {3 * time.Second, 3 * time.Second}, {time.Hour, 30 * time.Second}} {
 			a := begin(t, tg, 1)
-			a.End(time.Now(), request(), &target.Outcome{Kind: llm.ProviderRateLimited, RetryAfter: test.asked})
+			a.End(time.Now(), request(), &upstream.Outcome{Kind: llm.ProviderRateLimited, RetryAfter: test.asked})
 			if s := tg.State(asker()); s.Wait != test.want || s.Refuses {
 				t.Errorf("asked for %v: %+v", test.asked, s)
 			}

@@ -1,4 +1,4 @@
-// Package target is one place where a model runs, with everything that guards it: the
+// Package upstream is one place where a model runs, with everything that guards it: the
 // breaker, the limit on calls at once and its control, the line in front of it, the
 // provider's quota, the budget of repeated attempts, and what its last answers showed.
 //
@@ -6,7 +6,7 @@
 // once, and ends the attempt with Attempt.End, which tells all of them how it went. The
 // package calls no provider, and does not choose among targets: package route does, by
 // the states that Target.State gives.
-package target
+package upstream
 
 import (
 	"cmp"
