@@ -288,3 +288,18 @@ func TestFunctionsKeepTheirTime(t *testing.T) {
 		}
 	})
 }
+
+// A repeated attempt is not booked with what the one before it had brought.
+func TestAttemptsAreBookedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &accounts{}
+		c := newClient(t, func(cfg *forebay.Config) {
+			cfg.Cache.Off, cfg.Ledger, cfg.Defaults.Hold = true, l, forebay.HoldAll
+		}, llmtest.Script(llmtest.CutAfter(5)), llmtest.Script(llmtest.Fail(500)))
+		_, err := c.Do(t.Context(), streamed("hello hello hello"))
+		wantKind(t, err, llm.ProviderError)
+		if len(l.recs) != 1 || l.recs[0].Usage.Output != 5 {
+			t.Errorf("booked %+v", l.recs)
+		}
+	})
+}

@@ -37,7 +37,7 @@ func (k *call) attempt(ctx context.Context, t *upstream.Target, f *fetched, othe
 	a := attempt{Attempt: leave}
 	ctx, a.stop, f.pace = k.bound(ctx, others)
 	f.attempts++
-	f.first, f.begun = 0, false
+	f.first, f.begun, f.held = 0, false, f.held[:0]
 	k.attempts.Add(1)
 	f.target, f.model, f.attempt = t, t.ModelFor(k.req), a
 	f.pace.Begin(a.Start)

@@ -43,11 +43,11 @@ type fetched struct {
 
 	stream llm.Stream
 	pace   *pace.Watch  // nil where nothing has to keep pace
-	held   []llm.Chunk  // read before the first one was passed on
 	fault  error        // what ended the stream behind held; nil while it goes on
 	left   degrade.Kept // of the call's time, for fallbacks
 
-	mu      sync.Mutex // guards what follows; not held while books are closed
+	mu      sync.Mutex  // guards what follows; not held while books are closed
+	held    []llm.Chunk // read before the first one was passed on
 	attempt attempt
 	passed  bool         // something of the answer was passed on
 	answer  llm.Response // the body only while it may be stored
@@ -120,9 +120,7 @@ func (f *fetched) shown() {
 
 // Next passes the next chunk on. Before io.EOF the answer is in the cache.
 func (f *fetched) Next() (llm.Chunk, error) {
-	if len(f.held) > 0 {
-		c := f.held[0]
-		f.held = f.held[1:]
+	if c, ok := f.release(); ok {
 		f.collect(c)
 		return c, nil
 	}
@@ -136,6 +134,17 @@ func (f *fetched) Next() (llm.Chunk, error) {
 	}
 	f.finish(f.fault)
 	return llm.Chunk{}, f.fault
+}
+
+// release takes the next chunk of those that were held back.
+func (f *fetched) release() (c llm.Chunk, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.held) == 0 {
+		return c, false
+	}
+	c, f.held = f.held[0], f.held[1:]
+	return c, true
 }
 
 // read takes the next chunk of the provider's stream, which has to keep its pace.
@@ -262,18 +271,18 @@ func (f *fetched) usageLocked() (u llm.Usage, estimated bool) {
 
 // lose books an attempt of which nothing was passed on.
 func (f *fetched) lose(kind llm.Kind) llm.Usage {
-	u := f.unseen(kind)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	u := f.unseenLocked(kind)
 	f.lost.usage = f.lost.usage.Plus(u)
 	f.lost.estimated = f.lost.estimated || !u.IsZero()
 	f.lost.microUSD += f.target.Place.Price.MicroUSD(u)
 	return u
 }
 
-// unseen is what an attempt used of which nothing was passed on: what the provider
+// unseenLocked is what an attempt used of which nothing was passed on: what the provider
 // reported, or the prompt and the pieces that came, where it took the call at all.
-func (f *fetched) unseen(kind llm.Kind) (u llm.Usage) {
+func (f *fetched) unseenLocked(kind llm.Kind) (u llm.Usage) {
 	for i := range f.held {
 		if !f.held[i].Usage.IsZero() {
 			u = f.held[i].Usage
