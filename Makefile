@@ -43,7 +43,7 @@ generated: ## generated files are what their generators make
 
 .PHONY: race
 race: ## all tests under the race detector, in random order
-	$(GO) test -race -shuffle=on -json $$($(GO) list ./... | grep -v -e /internal/crashtest -e /internal/mutants) | $(report)
+	$(GO) test -race -shuffle=on -timeout=30m -json $$($(GO) list ./... | grep -v -e /internal/crashtest -e /internal/mutants) | $(report)
 # Left out there: crashtest and mutants watch other processes, which are not built for the detector.
 
 .PHONY: test
