@@ -102,6 +102,11 @@ func child(t *testing.T, dir string) {
 			return
 		}
 		os.Stdout.WriteString("done " + s.name + ".\n")
+		if os.Getenv("QUEUEDB_LEAVE") != "" {
+			self, _ := os.FindProcess(os.Getpid())
+			_ = self.Kill() // and the log is left
+			select {}
+		}
 	}
 	_ = b.Close() // after a sync that failed it has nothing to say
 	fmt.Println("ended")
@@ -237,19 +242,10 @@ func TestFailedSync(t *testing.T) {
 			dir := t.TempDir()
 			said, trace := watched(t, dir, workload, "-e", "trace=fsync,fdatasync,close,write",
 				"-e", fmt.Sprintf("inject=fsync,fdatasync:error=EIO:when=%d", n))
-			bad, begun := map[string]bool{}, false
-			for line := range strings.Lines(trace) {
-				begun = begun || strings.Contains(line, `"begin `)
-				if !begun {
-					continue // while the file is made it has nothing to lose
-				}
-				if m := failedSync.FindStringSubmatch(line); m != nil {
-					bad[m[1]] = true
-				} else if m := anyClose.FindStringSubmatch(line); m != nil {
-					delete(bad, m[1])
-				} else if m := anySync.FindStringSubmatch(line); m != nil && bad[m[1]] {
-					t.Errorf("%s, sync %d: synced again: %s", workload, n, line)
-				}
+			// While the file is made it has nothing to lose.
+			_, since, _ := strings.Cut(trace, `"begin `)
+			if again := syncedAgain(since); again != "" {
+				t.Errorf("%s, sync %d: synced again: %s\n%s", workload, n, again, trace)
 			}
 			checkSaid(t, dir, workload, said)
 			if !strings.Contains(trace, "INJECTED") {
@@ -267,6 +263,53 @@ func TestFailedSync(t *testing.T) {
 	t.Logf("%d syncs failed", failures)
 	if failures < 8 {
 		t.Errorf("only %d syncs failed: the test shows little", failures)
+	}
+}
+
+// syncedAgain finds a sync of an open file for which one has failed.
+func syncedAgain(trace string) string {
+	bad := map[string]bool{}
+	for line := range strings.Lines(trace) {
+		if m := failedSync.FindStringSubmatch(line); m != nil {
+			bad[m[1]] = true
+		} else if m := anyClose.FindStringSubmatch(line); m != nil {
+			delete(bad, m[1])
+		} else if m := anySync.FindStringSubmatch(line); m != nil && bad[m[1]] {
+			return line
+		}
+	}
+	return ""
+}
+
+// TestFailedSyncOfAnOpening has every sync fail with which a file is opened that a
+// killed process has left with a log.
+func TestFailedSyncOfAnOpening(t *testing.T) {
+	failures := 0
+	for n := 1; ; n++ {
+		dir := t.TempDir()
+		t.Setenv("QUEUEDB_LEAVE", "1")
+		if said, _ := watched(t, dir, "life", "-e", "trace=write"); strings.Contains(said, "begin claim") {
+			t.Fatalf("the process lives:\n%s", said)
+		}
+		t.Setenv("QUEUEDB_LEAVE", "")
+		_, trace := watched(t, dir, "life", "-e", "trace=fsync,fdatasync,close,write", "-e", fmt.Sprintf("inject=fsync,fdatasync:error=EIO:when=%d", n))
+		opening, _, begun := strings.Cut(trace, `"begin `)
+		if again := syncedAgain(opening); again != "" {
+			t.Errorf("sync %d: synced again: %s\n%s", n, again, opening)
+		}
+		if begun {
+			break
+		}
+		failures++
+		b, err := openAt(filepath.Join(dir, "queue.db"))
+		must(t, err)
+		if stage(t, b, 0) != 1 {
+			t.Errorf("sync %d: a job that was taken in is not there", n)
+		}
+		must(t, b.Close())
+	}
+	if failures == 0 {
+		t.Error("no sync failed: the test shows nothing")
 	}
 }
 

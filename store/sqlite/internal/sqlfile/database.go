@@ -120,6 +120,7 @@ func Open(path string, l Layout) (*Database, error) {
 		readers: readers{tokens: make(chan struct{}, readConns)},
 	}
 	if err := d.open(l); err != nil {
+		d.outlive()
 		d.Abandon() // the error that matters is the first
 		// A statement of ours that SQLite does not understand means that the schema is not
 		// what it was: that it is ours and of this version was checked before.
@@ -368,6 +369,19 @@ func (d *Database) Abandon() error {
 		err = errors.Join(err, pool.Close())
 	}
 	return err
+}
+
+// outlive connects one that reads, where an opening has failed before there were any:
+// Abandon would close the writer last otherwise. It is an attempt. A file that cannot
+// be read has no log that closing would copy.
+func (d *Database) outlive() {
+	pool, err := d.pool(1, "ro")
+	if err != nil {
+		return
+	}
+	if r, err := d.connect(pool); err == nil {
+		_ = r.Run("PRAGMA schema_version") // a connection counts from its first read on
+	}
 }
 
 // disconnect closes all connections, the writer last: the last one removes the log.
