@@ -124,6 +124,9 @@ type Request struct {
 	Body []byte
 	// TraceParent is the W3C trace context that goes upstream; may be empty.
 	TraceParent string
+	// CallerTrace is the trace context that the caller sent, of which TraceParent is a
+	// part; empty where it sent none.
+	CallerTrace string
 }
 
 // CacheDirectives is what one call says about the cache. The zero value means:

@@ -147,7 +147,10 @@ const (
 // read from or written to the provider's prompt cache, so that each count can be
 // priced by itself.
 type Usage struct {
-	Input, Output, CacheRead, CacheWrite int64
+	Input      int64 `json:"input"`
+	Output     int64 `json:"output"`
+	CacheRead  int64 `json:"cache_read"`
+	CacheWrite int64 `json:"cache_write"`
 }
 
 // Plus is what both used together.

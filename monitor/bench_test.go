@@ -51,3 +51,24 @@ func BenchmarkScrape(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkMeasure(b *testing.B) {
+	m := make1(b, names)
+	labels := map[string]string{"course": "maths", "level": "2"}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := m.Measure("grade", 0.5, labels); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRecordWithSink(b *testing.B) {
+	m := make1(b, names)
+	m.Attach(nobody{})
+	c := fullCall()
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Record(c)
+	}
+}

@@ -52,4 +52,7 @@ func (m *Monitor) BreakerChanged(target, from, to string) {
 	m.SetBreaker(target, to)
 	m.metrics.transitions.WithLabelValues(m.words.target.label(target),
 		parseBreakerState(from).String(), parseBreakerState(to).String()).Inc()
+	for _, s := range m.attached() {
+		m.tell(s, func(s Sink) { s.BreakerChanged(target, from, to) })
+	}
 }

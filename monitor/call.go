@@ -24,8 +24,14 @@ type Call struct {
 	// Operation, Model and Provider are labels; see Config. Model is the model that
 	// was asked for, by its name in configuration.
 	Operation, Model, Provider string
-	Priority                   llm.Priority
-	Outcome                    Outcome
+	// Endpoint is what was asked of the model. It is no label; the empty one counts as
+	// a chat where a sink has to name it.
+	Endpoint llm.Endpoint
+	// Tenant and User are whose call it is. They are never labels: sinks count the
+	// distinct ones.
+	Tenant, User string
+	Priority     llm.Priority
+	Outcome      Outcome
 	// ErrorType is the kind of the error that the call met: the one it ended with,
 	// or the one that a fallback covered. Empty means none.
 	ErrorType llm.Kind
@@ -49,14 +55,25 @@ type Call struct {
 	// zero. They stay zero where RecordUsage tells of them.
 	Usage        llm.Usage
 	CostMicroUSD int64
+	// OutputTokens counts the tokens of this one answer, however it was got; 0 where that
+	// is not known. From it comes the time per output token of a stream.
+	OutputTokens int64
+	// SavedMicroUSD is what the answer did not cost because it was in the cache or
+	// shared with another call, in millionths of a US dollar.
+	SavedMicroUSD int64
 	// Attempts counts calls to providers: 0 for a hit.
 	Attempts int
+	// Good is told to sinks, and ignored where it is recorded: the call was answered
+	// without a fallback and within Config.Objective.
+	Good bool
 }
 
 // Attempt is one finished call to a provider.
 type Attempt struct {
 	// Provider and Model are the target, by their labels; see Config.
 	Provider, Model string
+	// Endpoint is as in Call.
+	Endpoint llm.Endpoint
 	// ErrorType is the kind of its failure. Empty means that it succeeded.
 	ErrorType llm.Kind
 	// Duration is the whole attempt, FirstToken the time to its first useful chunk.
@@ -73,6 +90,8 @@ type Source struct {
 	// Jobs is nil where there is no durable queue; the metrics of jobs are there then
 	// once one is recorded.
 	Jobs func() JobSample
+	// State is asked of the first source that has it.
+	State func() StateSample
 }
 
 // QueueSample is the state of the waiting line and of the limits behind it.

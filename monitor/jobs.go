@@ -154,7 +154,10 @@ func (p *pull) collectJobs(e emitter, sources []Source) {
 		if src.Jobs == nil {
 			continue
 		}
-		s := src.Jobs()
+		var s JobSample
+		if !p.monitor.ask(func() { s = src.Jobs() }) {
+			return
+		}
 		for i, priority := range llm.Priorities {
 			e.gauge(d.jobs, float64(s.Queued[i]), "queued", priority.String())
 			e.gauge(d.jobs, float64(s.Processing[i]), "processing", priority.String())

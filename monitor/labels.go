@@ -3,7 +3,6 @@ package monitor
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/forebay-ai/forebay/llm"
@@ -57,6 +56,7 @@ func (s *closedSet) label(value string) string { return s.names[s.numbers[value]
 type vocabulary struct {
 	operation, model, provider, target          closedSet
 	outcome, errorType, cache, fallback, reason closedSet
+	function, budget                            closedSet
 }
 
 func newVocabulary(cfg Config) vocabulary {
@@ -75,6 +75,8 @@ func newVocabulary(cfg Config) vocabulary {
 		cache:     newClosedSet(labelNone, []string{cacheHit, cacheStaleHit, cacheMiss, cacheStale, "collapsed", "bypass", "off"}),
 		fallback:  newClosedSet(labelNone, []string{"cached", "similar", "template", "simplified", "error"}),
 		reason:    newClosedSet(labelNone, cfg.RefusalReasons),
+		function:  newClosedSet(labelNone, cfg.Functions),
+		budget:    newClosedSet(labelNone, cfg.Budgets),
 	}
 }
 
@@ -117,8 +119,7 @@ func checkValues(field string, values []string) []error {
 
 // checkNamespace takes what may stand before the underscore of a metric's name.
 func checkNamespace(name string) error {
-	const letters = "abcdefghijklmnopqrstuvwxyz"
-	if strings.Trim(name[:1], letters) != "" || strings.Trim(name, letters+"0123456789_") != "" {
+	if !isName(name) {
 		return fmt.Errorf("namespace: %q has to be of lower-case letters, digits and underscores, a letter first", name)
 	}
 	return nil

@@ -21,7 +21,10 @@ type metrics struct {
 	upstream, upstreamFirstToken *prometheus.HistogramVec
 	refused, retries             *prometheus.CounterVec
 	transitions                  *prometheus.CounterVec
+	good, dropped                *prometheus.CounterVec
+	perToken, function           *prometheus.HistogramVec
 	stored, storedBytes          prometheus.Counter
+	objective                    prometheus.Gauge
 	build                        prometheus.Gauge
 	jobs                         *jobMetrics
 
@@ -50,6 +53,11 @@ var (
 	overheadBuckets = []float64{
 		0.00001, 0.000025, 0.00005, 0.000075, 0.0001, 0.00015, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1,
 	}
+	// Those that the GenAI conventions advise for this metric, and finer ones below
+	// them, where fast models are.
+	tokenBuckets = []float64{
+		0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5,
+	}
 )
 
 const (
@@ -64,8 +72,7 @@ const (
 
 // newMetrics declares the metrics. One straight list on purpose: it is the
 // vocabulary, to be read from top to bottom.
-func newMetrics(cfg Config) *metrics {
-	d := declare{cfg.Namespace}
+func newMetrics(cfg Config, d declare) *metrics {
 	m := &metrics{
 		requests: d.counters("requests_total", "Calls, by how they ended.",
 			"operation", "model", "outcome", "error_type", "cache", "fallback"),
@@ -88,11 +95,20 @@ func newMetrics(cfg Config) *metrics {
 		refused:     d.counters("queue_rejected_total", "Calls that the waiting line refused.", "reason"),
 		retries:     d.counters("retries_total", "Repeated attempts, by the failure that they follow.", "reason"),
 		transitions: d.counters("breaker_transitions_total", "Changes of state of circuit breakers.", "target", "from", "to"),
-		pulled:      newPulledDescs(cfg.Namespace),
+		good: d.counters("good_requests_total", "Calls that were answered without a fallback, within the objective.",
+			"operation", "model"),
+		perToken: d.histograms("time_per_output_token_seconds", "Time between tokens of streamed answers of models, after the first.",
+			tokenBuckets, "model"),
+		function: d.histograms("function_duration_seconds", "Duration of an embedder's own functions, by class of status.",
+			callBuckets, "function", "status"),
+		dropped: d.counters("dropped_total", "What was given up so that no call had to wait for it.", "what"),
+		pulled:  newPulledDescs(d),
 	}
-	m.overhead = prometheus.NewHistogram(d.histogramOpts("overhead_seconds", "Time that Forebay itself added to calls.", overheadBuckets))
-	m.stored = prometheus.NewCounter(prometheus.CounterOpts(d.opts("cache_stored_total", "Answers put into the cache.")))
-	m.storedBytes = prometheus.NewCounter(prometheus.CounterOpts(d.opts("cache_stored_bytes_total", "Bytes of answers put into the cache.")))
+	m.overhead = prometheus.NewHistogram(d.histogram("overhead_seconds", "Time that Forebay itself added to calls.", overheadBuckets))
+	m.stored = prometheus.NewCounter(prometheus.CounterOpts(d.counter("cache_stored_total", "Answers put into the cache.")))
+	m.storedBytes = prometheus.NewCounter(prometheus.CounterOpts(d.counter("cache_stored_bytes_total", "Bytes of answers put into the cache.")))
+	m.objective = prometheus.NewGauge(prometheus.GaugeOpts(d.gauge("objective_seconds", "How long a good call may take.")))
+	m.objective.Set(cfg.Objective.Seconds())
 	m.build = buildInfo(d, cfg)
 	m.jobs = newJobMetrics(d)
 	for i, s := range stageOrder {
@@ -100,6 +116,9 @@ func newMetrics(cfg Config) *metrics {
 	}
 	for i, p := range llm.Priorities {
 		m.waits[i] = m.queueWait.WithLabelValues(p.String())
+	}
+	for _, what := range DroppedKinds() {
+		m.dropped.WithLabelValues(what)
 	}
 	for _, reason := range cfg.RefusalReasons {
 		m.refused.WithLabelValues(reason)
@@ -111,34 +130,8 @@ func (m *metrics) collectors() []prometheus.Collector {
 	return append(m.jobs.collectors(),
 		m.requests, m.duration, m.stage, m.firstToken, m.queueWait, m.overhead, m.tokens, m.attempts,
 		m.upstream, m.upstreamFirstToken, m.refused, m.retries, m.transitions, m.stored, m.storedBytes, m.build,
+		m.good, m.perToken, m.function, m.dropped, m.objective,
 	)
-}
-
-// declare makes metrics of one namespace.
-type declare struct{ namespace string }
-
-func (d declare) opts(name, help string) prometheus.Opts {
-	return prometheus.Opts{Namespace: d.namespace, Name: name, Help: help}
-}
-
-func (d declare) counters(name, help string, labels ...string) *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts(d.opts(name, help)), labels)
-}
-
-func (d declare) histogramOpts(name, help string, buckets []float64) prometheus.HistogramOpts {
-	return prometheus.HistogramOpts{
-		Namespace:                      d.namespace,
-		Name:                           name,
-		Help:                           help,
-		Buckets:                        buckets,
-		NativeHistogramBucketFactor:    nativeFactor,
-		NativeHistogramZeroThreshold:   nativeZero,
-		NativeHistogramMaxBucketNumber: nativeBuckets,
-	}
-}
-
-func (d declare) histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(d.histogramOpts(name, help, buckets), labels)
 }
 
 // buildInfo is the metric that is always 1 and says which build runs.
@@ -154,7 +147,7 @@ func buildInfo(d declare, cfg Config) prometheus.Gauge {
 			}
 		}
 	}
-	opts := prometheus.GaugeOpts(d.opts("build_info", "The build that runs; always 1."))
+	opts := prometheus.GaugeOpts(d.gauge("build_info", "The build that runs; always 1.", "version", "revision", "go_version"))
 	opts.ConstLabels = prometheus.Labels{
 		"version": orUnknown(version), "revision": orUnknown(revision), "go_version": runtime.Version(),
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -32,6 +33,16 @@ type Config struct {
 	// RefusalReasons is the closed set of reasons for QueueRefused. Nil means those
 	// of DefaultRefusalReasons.
 	RefusalReasons []string
+	// Objective is how long a good call may take: forebay_good_requests_total counts
+	// calls that were answered without a fallback within it. 0 means 30 s, the
+	// specification's target for a response.
+	Objective time.Duration
+	// Custom declares metrics of the embedder's own, for Measure. At most 64.
+	Custom []CustomMetric
+	// Functions is the closed set of names for TrackResponseTime.
+	Functions []string
+	// Budgets is the closed set of names of budgets in StateSample.
+	Budgets []string
 	// Version and Revision are the labels of the build's metric. Empty means what
 	// the binary's build information says.
 	Version, Revision string
@@ -47,6 +58,9 @@ func DefaultRefusalReasons() []string {
 // defaultNamespace begins the names of all metrics.
 const defaultNamespace = "forebay"
 
+// defaultObjective is the specification's target for a response.
+const defaultObjective = 30 * time.Second
+
 // Monitor measures. All methods are safe for concurrent use.
 type Monitor struct {
 	registry *prometheus.Registry
@@ -58,31 +72,33 @@ type Monitor struct {
 	usages   seriesCache[usageKey, usageSeries]
 	attempts seriesCache[attemptKey, attemptSeries]
 	breakers []atomic.Int32 // breakerState by the number of the target
+	custom   map[string]*custom
 	totals   totals
+	sinks    sinks
 
-	mu      sync.Mutex // guards the two below and costs; not held while a Source is asked
+	objective  time.Duration
+	vocabulary []MetricInfo
+
+	mu      sync.Mutex // guards the three below; not held while a Source is asked
 	sources map[int]Source
 	nextID  int
-	costs   map[usageKey]*atomic.Int64 // micro-dollars
+	sums    map[usageKey]*moneySums
 }
 
 // New makes a Monitor and registers its metrics. The error names every fault of
 // cfg, or says that the registry has metrics of these names already.
 func New(cfg Config) (*Monitor, error) {
-	if cfg.Namespace == "" {
-		cfg.Namespace = defaultNamespace
-	}
-	if cfg.RefusalReasons == nil {
-		cfg.RefusalReasons = DefaultRefusalReasons()
-	}
+	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("monitor: %w", err)
 	}
 	m := &Monitor{
-		registry: cfg.Registry,
-		words:    newVocabulary(cfg),
-		sources:  make(map[int]Source),
-		costs:    make(map[usageKey]*atomic.Int64),
+		registry:  cfg.Registry,
+		words:     newVocabulary(cfg),
+		custom:    make(map[string]*custom, len(cfg.Custom)),
+		objective: cfg.Objective,
+		sources:   make(map[int]Source),
+		sums:      make(map[usageKey]*moneySums),
 	}
 	m.calls.make = m.newCallSeries
 	m.usages.make = m.newUsageSeries
@@ -91,7 +107,11 @@ func New(cfg Config) (*Monitor, error) {
 	for _, target := range cfg.Targets {
 		m.SetBreaker(target, breakerClosed.String())
 	}
-	m.metrics = newMetrics(cfg)
+	d := declare{namespace: cfg.Namespace, noted: &m.vocabulary}
+	m.metrics = newMetrics(cfg, d)
+	for _, c := range cfg.Custom {
+		m.custom[c.Name] = newCustom(d, c)
+	}
 	if err := m.register(); err != nil {
 		return nil, fmt.Errorf("monitor: %w", err)
 	}
@@ -108,6 +128,19 @@ func New(cfg Config) (*Monitor, error) {
 // More get 503.
 const maxScrapes = 6
 
+func (c Config) withDefaults() Config {
+	if c.Namespace == "" {
+		c.Namespace = defaultNamespace
+	}
+	if c.RefusalReasons == nil {
+		c.RefusalReasons = DefaultRefusalReasons()
+	}
+	if c.Objective == 0 {
+		c.Objective = defaultObjective
+	}
+	return c
+}
+
 func (c Config) check() error {
 	var faults []error
 	faults = append(faults, checkNamespace(c.Namespace))
@@ -120,16 +153,25 @@ func (c Config) check() error {
 		{"providers", c.Providers},
 		{"targets", c.Targets},
 		{"refusal reasons", c.RefusalReasons},
+		{"functions", c.Functions},
+		{"budgets", c.Budgets},
 		{"version", []string{c.Version, c.Revision}},
 	} {
 		faults = append(faults, checkValues(set.field, set.values)...)
 	}
+	if c.Objective < 0 {
+		faults = append(faults, fmt.Errorf("objective: %v: has to be above 0", c.Objective))
+	}
+	faults = append(faults, checkCustom(c.Custom, c.Namespace)...)
 	return errors.Join(faults...)
 }
 
 // register enters all metrics into the registry, or none.
 func (m *Monitor) register() error {
 	all := append(m.metrics.collectors(), &pull{monitor: m})
+	for _, c := range m.custom {
+		all = append(all, c.collector)
+	}
 	if m.registry == nil {
 		m.registry = prometheus.NewRegistry()
 		all = append(all, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

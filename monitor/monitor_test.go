@@ -2,6 +2,8 @@ package monitor_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +47,14 @@ var names = monitor.Config{
 	Models:     []string{"haiku", "sonnet"},
 	Providers:  []string{"bedrock-eu", "local"},
 	Targets:    []string{"bedrock-eu/haiku", "local/llama"},
+	Functions:  []string{"response-generator"},
+	Budgets:    []string{"students"},
+	Custom: append(monitor.UserMetrics(),
+		monitor.CustomMetric{Name: "open_tabs", Unit: "tabs", Doc: "Tabs that are open.", Kind: monitor.CustomGauge},
+		monitor.CustomMetric{
+			Name: "grade", Unit: "ratio", Doc: "How good answers were.", Kind: monitor.CustomHistogram,
+			Labels: []monitor.CustomLabel{{Name: "course", Values: []string{"maths", "physics"}}, {Name: "level", Values: []string{"1", "2", "3"}}},
+		}),
 }
 
 // fullCall has a value for everything.
@@ -55,12 +65,19 @@ func fullCall() *monitor.Call {
 		Duration: 3 * time.Second, CacheLookup: 20 * time.Microsecond, QueueWait: 40 * time.Millisecond,
 		Upstream: 900 * time.Millisecond, FirstToken: time.Second, Overhead: 35 * time.Microsecond,
 		Usage: llm.Usage{Input: 100, Output: 20, CacheRead: 7, CacheWrite: 3}, CostMicroUSD: 1234, Attempts: 2,
+		Tenant: "acme", User: "ada", OutputTokens: 21, SavedMicroUSD: 567, Endpoint: llm.Chat,
 	}
 }
 
 func source() monitor.Source {
 	return monitor.Source{
 		Jobs: jobSample,
+		State: func() monitor.StateSample {
+			return monitor.StateSample{
+				Users: 12, Connections: 34, UserCostMonthMicroUSD: 180_000, Warning: 2, Critical: 1, AlertingUp: true, Degradation: 3,
+				BudgetSpent: map[string]float64{"students": 0.75, "made up": 0.25, "too": 0.5},
+			}
+		},
 		Queue: func() monitor.QueueSample {
 			return monitor.QueueSample{
 				Waiting: [4]int{1, 2, 3, 4}, Oldest: 1500 * time.Millisecond,
@@ -89,6 +106,14 @@ func useEverything(m *monitor.Monitor) {
 	m.Retried(llm.ProviderTimeout)
 	m.CacheStored(2048)
 	m.Watch(source())
+	m.Dropped("spans", 3)
+	for name, labels := range map[string]map[string]string{"study_time": nil, "documents": nil, "queries": nil, "open_tabs": nil, "grade": {"course": "maths"}} {
+		if err := m.Measure(name, 0.5, labels); err != nil {
+			panic(err)
+		}
+	}
+	h := m.TrackResponseTime("response-generator", http.NotFoundHandler())
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 }
 
 func gather(t testing.TB, m *monitor.Monitor) []*dto.MetricFamily {
@@ -200,6 +225,24 @@ func TestVocabulary(t *testing.T) {
 		"forebay_job_run_seconds":                      "priority",
 		"forebay_breaker_transitions_total":            "from,target,to",
 		"forebay_build_info":                           "go_version,revision,version",
+		"forebay_good_requests_total":                  "model,operation",
+		"forebay_objective_seconds":                    "",
+		"forebay_time_per_output_token_seconds":        "model",
+		"forebay_saved_usd_total":                      "model,operation",
+		"forebay_dropped_total":                        "what",
+		"forebay_function_duration_seconds":            "function,status",
+		"forebay_users":                                "",
+		"forebay_connections":                          "",
+		"forebay_user_cost_month_usd":                  "",
+		"forebay_budget_spent_ratio":                   "budget",
+		"forebay_alarms_firing":                        "severity",
+		"forebay_alerting_up":                          "",
+		"forebay_degradation_level":                    "",
+		"forebay_custom_study_time_seconds_total":      "",
+		"forebay_custom_documents_total":               "",
+		"forebay_custom_queries_total":                 "",
+		"forebay_custom_open_tabs":                     "",
+		"forebay_custom_grade_ratio":                   "course,level",
 	}
 	got := map[string]string{}
 	for _, f := range gather(t, m) {
@@ -211,6 +254,49 @@ func TestVocabulary(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	vocabularySays(t, m, want)
+}
+
+// vocabularySays checks that what Vocabulary says is what is shown, also before anything
+// was recorded.
+func vocabularySays(t *testing.T, m *monitor.Monitor, want map[string]string) {
+	t.Helper()
+	said := map[string]string{}
+	for _, info := range make1(t, names).Vocabulary() {
+		slices.Sort(info.Labels)
+		said[info.Name] = strings.Join(info.Labels, ",")
+		if info.Doc == "" || !strings.HasSuffix(info.Doc, ".") || !slices.Contains([]string{"counter", "gauge", "histogram"}, info.Kind) {
+			t.Errorf("%s: kind %q, doc %q", info.Name, info.Kind, info.Doc)
+		}
+	}
+	if diff := cmp.Diff(want, said); diff != "" {
+		t.Errorf("Vocabulary (-want +said):\n%s", diff)
+	}
+	for _, f := range gather(t, m) {
+		for _, info := range m.Vocabulary() {
+			if info.Name == f.GetName() && info.Kind != strings.ToLower(f.GetType().String()) {
+				t.Errorf("%s is a %s, and said to be a %s", info.Name, f.GetType(), info.Kind)
+			}
+		}
+	}
+}
+
+// Every metric of the specification has its name here.
+func TestSpecificationsNames(t *testing.T) {
+	found := map[string]bool{}
+	for _, info := range make1(t, names).Vocabulary() {
+		for _, name := range strings.Split(info.CloudWatch, ", ") {
+			found[name] = true
+		}
+	}
+	for _, name := range []string{
+		"ResponseTime", "RequestCount", "TokenUsage", "CacheHitRate", "ErrorCount", "ErrorRate", "ConcurrentUsers", "ActiveConnections",
+		"QueueDepth", "CostPerUser", "StudyTime", "DocumentCount", "QueryCount", "OpenTabs",
+	} {
+		if !found[name] {
+			t.Errorf("no metric is %s", name)
+		}
 	}
 }
 
@@ -242,6 +328,73 @@ func TestRecord(t *testing.T) {
 		"retries_total{reason=provider_timeout}":                                                                                      1,
 		"cache_stored_total{}":                                                                                                        1,
 		"cache_stored_bytes_total{}":                                                                                                  2048,
+		"time_per_output_token_seconds_sum{model=haiku}":                                                                              0.1,
+		"saved_usd_total{model=haiku,operation=vc-analysis}":                                                                          0.000567,
+		"dropped_total{what=spans}":                                                                                                   3,
+		"dropped_total{what=series}":                                                                                                  0,
+		"function_duration_seconds_count{function=response-generator,status=4xx}":                                                     1,
+		"good_requests_total{model=haiku,operation=vc-analysis}":                                                                      0,
+		"objective_seconds{}":                                                                                                         30,
+		"users{}":                                                                                                                     12,
+		"connections{}":                                                                                                               34,
+		"user_cost_month_usd{}":                                                                                                       0.18,
+		"alarms_firing{severity=warning}":                                                                                             2,
+		"alarms_firing{severity=critical}":                                                                                            1,
+		"alerting_up{}":                                                                                                               1,
+		"degradation_level{}":                                                                                                         3,
+		"budget_spent_ratio{budget=students}":                                                                                         0.75,
+		"budget_spent_ratio{budget=other}":                                                                                            0.5,
+	})
+}
+
+// Good calls are those that were answered, by no fallback, within the objective.
+func TestGoodput(t *testing.T) {
+	cfg := names
+	cfg.Objective = 3 * time.Second
+	m := make1(t, cfg)
+	sink := &recorder{}
+	m.Attach(sink)
+	for _, test := range []struct {
+		outcome monitor.Outcome
+		took    time.Duration
+		good    bool
+	}{
+		{monitor.OK, time.Second, true},
+		{monitor.OK, 3 * time.Second, true},
+		{monitor.OK, 0, true}, // a hit faster than the clock
+		{monitor.OK, 3*time.Second + 1, false},
+		{monitor.Degraded, time.Second, false},
+		{monitor.Error, time.Second, false},
+		{monitor.Refused, time.Second, false},
+		{monitor.Cancelled, time.Second, false},
+	} {
+		m.Record(&monitor.Call{Operation: "chat", Outcome: test.outcome, Duration: test.took, Good: !test.good})
+		if got := sink.calls[len(sink.calls)-1].Good; got != test.good {
+			t.Errorf("%s in %v: good is %v", test.outcome, test.took, got)
+		}
+	}
+	expect(t, series(t, m), map[string]float64{"good_requests_total{model=none,operation=chat}": 3, "objective_seconds{}": 3})
+}
+
+// Only streams of a model say how fast its tokens come.
+func TestTimePerOutputToken(t *testing.T) {
+	m := make1(t, names)
+	stream := func(change func(*monitor.Call)) {
+		c := &monitor.Call{Model: "haiku", Outcome: monitor.OK, Stream: true, Duration: 3 * time.Second, FirstToken: time.Second, OutputTokens: 201}
+		change(c)
+		m.Record(c)
+	}
+	stream(func(*monitor.Call) {})
+	stream(func(c *monitor.Call) { c.Cache = "collapsed" })
+	stream(func(c *monitor.Call) { c.Cache = "hit" })
+	stream(func(c *monitor.Call) { c.Cache = "stale_hit" })
+	stream(func(c *monitor.Call) { c.Stream = false })
+	stream(func(c *monitor.Call) { c.FirstToken = 0 })
+	stream(func(c *monitor.Call) { c.OutputTokens = 1 })
+	stream(func(c *monitor.Call) { c.OutputTokens = -5 })
+	stream(func(c *monitor.Call) { c.FirstToken = 4 * time.Second })
+	expect(t, series(t, m), map[string]float64{
+		"time_per_output_token_seconds_count{model=haiku}": 2, "time_per_output_token_seconds_sum{model=haiku}": 0.02,
 	})
 }
 
@@ -288,6 +441,7 @@ func TestSeriesAreBounded(t *testing.T) {
 		name := fmt.Sprintf("hostile-%d\xff\n", i)
 		c := fullCall()
 		c.Operation, c.Model, c.Provider, c.Cache, c.Fallback = name, name, name, name, name
+		c.Tenant, c.User, c.Endpoint = name, name, llm.Endpoint(name)
 		c.ErrorType, c.Outcome = llm.Kind(name), monitor.Outcome(name)
 		m.Record(c)
 		m.RecordAttempt(&monitor.Attempt{Provider: name, Model: name, ErrorType: llm.Kind(name), Duration: 1, FirstToken: 1})
@@ -295,15 +449,32 @@ func TestSeriesAreBounded(t *testing.T) {
 		m.SetBreaker(name, name)
 		m.QueueRefused(name)
 		m.Retried(llm.Kind(name))
+		m.Dropped(name, 1)
+		m.RecordUsage(&monitor.Usage{Operation: name, Model: name, Provider: name, CostMicroUSD: 1})
+		if err := m.Measure("grade", 1, map[string]string{"course": name, "level": name}); err != nil {
+			t.Fatal(err)
+		}
+		h := m.TrackResponseTime(name, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200 + i%800) }))
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 	}
+	m.Watch(monitor.Source{State: func() monitor.StateSample {
+		spent := map[string]float64{}
+		for i := range 10_000 {
+			spent[fmt.Sprint("budget-", i)] = 1
+		}
+		return monitor.StateSample{BudgetSpent: spent}
+	}})
 	got := series(t, m)
+	if got["custom_grade_ratio_count{course=other,level=other}"] != 10_000 {
+		t.Error("values of made-up labels are not counted under other")
+	}
 	if got["requests_total{cache=other,error_type=other,fallback=other,model=other,operation=other,outcome=other}"] != 10_000 {
 		t.Error("the calls are not counted under other")
 	}
 	if got["inflight_requests{target=other}"] != 10_000 {
 		t.Error("the targets are not added up under other")
 	}
-	if len(got) > 80 {
+	if len(got) > 110 {
 		t.Errorf("%d series", len(got))
 	}
 	for name := range got {

@@ -12,7 +12,7 @@ import (
 
 // pulledDescs describes the metrics whose values are asked for at a scrape.
 type pulledDescs struct {
-	cost, breaker                          *prometheus.Desc
+	cost, saved, breaker                   *prometheus.Desc
 	depth, oldest, inflight, inflightLimit *prometheus.Desc
 	entries, bytes                         *prometheus.Desc
 	hits, misses, evictions                *prometheus.Desc
@@ -20,6 +20,7 @@ type pulledDescs struct {
 	savedTokens, savedCost                 *prometheus.Desc
 	store                                  storeDescs
 	jobs                                   jobDescs
+	state                                  stateDescs
 }
 
 // storeDescs describes the metrics of the cache's persistent tier.
@@ -31,12 +32,11 @@ func (d storeDescs) all() []*prometheus.Desc {
 	return []*prometheus.Desc{d.up, d.pending, d.written, d.dropped, d.unpacked, d.packed}
 }
 
-func newPulledDescs(namespace string) pulledDescs {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
-	}
+func newPulledDescs(d declare) pulledDescs {
+	desc := d.desc
 	return pulledDescs{
 		cost:          desc("cost_usd_total", "Price of calls in US dollars, all attempts included.", "operation", "model"),
+		saved:         desc("saved_usd_total", "US dollars that calls did not cost because their answers were in the cache or shared.", "operation", "model"),
 		breaker:       desc("breaker_state", "Whether a target's circuit breaker is in this state (1) or not (0).", "target", "state"),
 		depth:         desc("queue_depth", "Calls that wait for a slot.", "priority"),
 		oldest:        desc("queue_oldest_wait_seconds", "How long the call that waits longest has waited."),
@@ -60,7 +60,8 @@ func newPulledDescs(namespace string) pulledDescs {
 			unpacked: desc("cache_store_unpacked_bytes_total", "Bytes of stored answers that were compressed, before it."),
 			packed:   desc("cache_store_packed_bytes_total", "Bytes of stored answers that were compressed, after it."),
 		},
-		jobs: newJobDescs(desc),
+		jobs:  newJobDescs(desc),
+		state: newStateDescs(d),
 	}
 }
 
@@ -72,9 +73,10 @@ type pull struct{ monitor *Monitor }
 // Describe implements prometheus.Collector.
 func (p *pull) Describe(ch chan<- *prometheus.Desc) {
 	d := p.monitor.metrics.pulled
-	for _, desc := range append(append(d.store.all(), d.jobs.all()...),
-		d.cost, d.breaker, d.depth, d.oldest, d.inflight, d.inflightLimit, d.entries, d.bytes, d.hits, d.misses, d.evictions,
-		d.staleHits, d.damaged, d.invalidations, d.savedTokens, d.savedCost) {
+	for _, desc := range slices.Concat(d.store.all(), d.jobs.all(), d.state.all(), []*prometheus.Desc{
+		d.cost, d.saved, d.breaker, d.depth, d.oldest, d.inflight, d.inflightLimit, d.entries, d.bytes, d.hits, d.misses, d.evictions,
+		d.staleHits, d.damaged, d.invalidations, d.savedTokens, d.savedCost,
+	}) {
 		ch <- desc
 	}
 }
@@ -84,17 +86,20 @@ func (p *pull) Collect(ch chan<- prometheus.Metric) {
 	m := p.monitor
 	m.mu.Lock()
 	sources := slices.Collect(maps.Values(m.sources))
-	costs := maps.Clone(m.costs)
+	sums := maps.Clone(m.sums)
 	m.mu.Unlock()
 
 	e := emitter{ch}
-	for k, micro := range costs {
-		e.counter(m.metrics.pulled.cost, float64(micro.Load())/1e6, m.words.operation.name(k.operation), m.words.model.name(k.model))
+	for k, sum := range sums {
+		operation, model := m.words.operation.name(k.operation), m.words.model.name(k.model)
+		e.counter(m.metrics.pulled.cost, float64(sum.cost.Load())/1e6, operation, model)
+		e.counter(m.metrics.pulled.saved, float64(sum.saved.Load())/1e6, operation, model)
 	}
 	p.collectBreakers(e)
 	p.collectQueues(e, sources)
 	p.collectCaches(e, sources)
 	p.collectJobs(e, sources)
+	p.collectState(e, sources)
 }
 
 func (p *pull) collectBreakers(e emitter) {
@@ -120,7 +125,10 @@ func (p *pull) collectQueues(e emitter, sources []Source) {
 		if src.Queue == nil {
 			continue
 		}
-		q := src.Queue()
+		var q QueueSample
+		if !p.monitor.ask(func() { q = src.Queue() }) {
+			continue
+		}
 		asked = true
 		for i, n := range q.Waiting {
 			waiting[i] += n

@@ -11,8 +11,9 @@ func (p *pull) collectCaches(e emitter, sources []Source) {
 	var sum CacheSample
 	asked := false
 	for _, src := range sources {
-		if src.Cache != nil {
-			sum.add(src.Cache(), p.monitor)
+		var s CacheSample
+		if src.Cache != nil && p.monitor.ask(func() { s = src.Cache() }) {
+			sum.add(s, p.monitor)
 			asked = true
 		}
 	}

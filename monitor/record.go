@@ -40,8 +40,24 @@ func (m *Monitor) Record(c *Call) {
 		m.metrics.overhead.Observe(c.Overhead.Seconds())
 		m.totals.overhead.Observe(c.Overhead)
 	}
+	observe(s.perToken, perToken(c))
+	good := c.Outcome == OK && c.Duration <= m.objective
+	if good {
+		s.good.Inc()
+	}
 	m.totals.add(c)
-	m.addUsage(what, &c.Usage, c.CostMicroUSD)
+	m.addUsage(what, &c.Usage, money{c.CostMicroUSD, c.SavedMicroUSD})
+	m.tellCall(c, good)
+}
+
+// perToken is the mean time between the tokens of a streamed answer, after the first;
+// 0 where it does not apply. Answers out of the cache are left out: they say nothing
+// of a model.
+func perToken(c *Call) time.Duration {
+	if !c.Stream || c.FirstToken <= 0 || c.OutputTokens < 2 || c.Cache == cacheHit || c.Cache == cacheStaleHit {
+		return 0
+	}
+	return (c.Duration - c.FirstToken) / time.Duration(c.OutputTokens-1)
 }
 
 // carriedOut says that the duration of c tells how fast calls are.
@@ -70,6 +86,7 @@ func (m *Monitor) RecordAttempt(a *Attempt) {
 	s.attempts.Inc()
 	observe(s.duration, a.Duration)
 	observe(s.firstToken, a.FirstToken)
+	m.tellAttempt(a)
 }
 
 func (m *Monitor) observeStage(i int, d time.Duration) {
@@ -93,9 +110,9 @@ type callKey struct {
 
 // callSeries is what a call with these labels changes.
 type callSeries struct {
-	requests   prometheus.Counter
-	duration   prometheus.Observer
-	firstToken prometheus.Observer
+	requests, good       prometheus.Counter
+	duration             prometheus.Observer
+	firstToken, perToken prometheus.Observer
 }
 
 func (m *Monitor) newCallSeries(k callKey) callSeries {
@@ -105,8 +122,10 @@ func (m *Monitor) newCallSeries(k callKey) callSeries {
 	return callSeries{
 		requests: m.metrics.requests.WithLabelValues(operation, model,
 			w.outcome.name(uint32(k.outcome)), w.errorType.name(uint32(k.errorType)), cache, w.fallback.name(uint32(k.fallback))),
+		good:       m.metrics.good.WithLabelValues(operation, model),
 		duration:   m.metrics.duration.WithLabelValues(operation, cache),
 		firstToken: m.metrics.firstToken.WithLabelValues(model),
+		perToken:   m.metrics.perToken.WithLabelValues(model),
 	}
 }
 

@@ -243,6 +243,8 @@ func TestRecordDoesNotAllocate(t *testing.T) {
 	call, attempt := fullCall(), &monitor.Attempt{Provider: "local", Model: "haiku", ErrorType: llm.ProviderError, Duration: time.Second, FirstToken: 3 * time.Millisecond}
 	invented := fullCall()
 	invented.Operation, invented.Model = "invented", "invented"
+	grade := map[string]string{"course": "maths", "level": "2"}
+	m.Attach(nobody{}) // a sink alone does not make it allocate
 	usage := &monitor.Usage{Operation: "chat", Model: "haiku", Tokens: llm.Usage{Input: 10}, CostMicroUSD: 3}
 	for name, f := range map[string]func(){
 		"RecordUsage":   func() { m.RecordUsage(usage) },
@@ -251,6 +253,8 @@ func TestRecordDoesNotAllocate(t *testing.T) {
 		"RecordAttempt": func() { m.RecordAttempt(attempt) },
 		"CacheStored":   func() { m.CacheStored(100) },
 		"SetBreaker":    func() { m.SetBreaker("local/llama", "open") },
+		"Dropped":       func() { m.Dropped("spans", 1) },
+		"Measure":       func() { _ = m.Measure("grade", 0.5, grade) },
 	} {
 		f()
 		if got := testing.AllocsPerRun(1000, f); got != 0 {
