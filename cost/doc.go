@@ -5,6 +5,10 @@
 // a ledger of the running process: totals for each tenant, user, operation and
 // model, bounded in size, lost at the end of the process.
 //
-// The package knows no models: prices come from configuration. It sets no
-// budgets, holds no table of list prices and writes nothing to disk.
+// A Tariff is prices over time, by the length of the prompt and by tier; Rates are dated
+// exchange rates, for showing amounts in another currency than the dollars in which
+// all of them are kept.
+//
+// The package knows no models: those and their list prices are in package
+// cost/prices. It sets no budgets and writes nothing to disk.
 package cost

@@ -22,3 +22,13 @@ func tokens(bytes int) int64 {
 	}
 	return (int64(bytes)-1)/bytesPerToken + 1
 }
+
+// EstimateCall guesses what a call will cost before it is made, in micro-dollars, for a
+// reservation that is settled afterwards: the prompt from its bytes, at the dearer of the
+// prices of fresh and of cache-written tokens, because which it will be is not known, and
+// an answer as long as it may become. maxOutput is in tokens; calls that set no bound on
+// it need one here. Negative sizes count as zero.
+func EstimateCall(p Price, promptBytes, maxOutput int) int64 {
+	p.Input = max(p.Input, p.CacheWrite)
+	return p.MicroUSD(llm.Usage{Input: tokens(promptBytes), Output: int64(maxOutput)})
+}

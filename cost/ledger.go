@@ -25,8 +25,11 @@ type Record struct {
 	Usage           llm.Usage
 	// Estimated says that Usage is an estimate, because the provider reported none.
 	Estimated bool
-	// MicroUSD is the price of all attempts in millionths of a dollar.
+	// MicroUSD is the price in millionths of a dollar.
 	MicroUSD int64
+	// Part says that this is about an attempt of a call that was lost: paid for, and no
+	// call of its own. Another record of the call follows.
+	Part bool
 	// Outcome is how the call ended, in the words of package monitor.
 	Outcome string
 	At      time.Time
@@ -131,7 +134,7 @@ func (m *Memory) Settle(r Record) {
 			s.totals[key.clone()] = counts
 		}
 	}
-	counts.add(Counts{Calls: 1, Estimated: oneIf(r.Estimated), Usage: r.Usage, MicroUSD: r.MicroUSD})
+	counts.add(Counts{Calls: oneIf(!r.Part), Estimated: oneIf(r.Estimated), Usage: r.Usage, MicroUSD: r.MicroUSD})
 }
 
 // takeRoom counts one more account if there is room for it.

@@ -23,8 +23,12 @@ type Price struct {
 	// Output is the price of tokens that the model wrote.
 	Output int64
 	// CacheRead and CacheWrite are the prices of prompt tokens read from, and
-	// written to, the provider's prompt cache.
+	// written to, the provider's prompt cache, for the time that it keeps them where
+	// nothing else is asked for.
 	CacheRead, CacheWrite int64
+	// CacheWriteHour is the price of prompt tokens written to stay for an hour. Zero
+	// means that they cost what CacheWrite says.
+	CacheWriteHour int64
 }
 
 // IsZero reports whether every member is zero: tokens are counted and cost nothing.
@@ -33,17 +37,27 @@ func (p Price) IsZero() bool { return p == Price{} }
 // MicroUSD is the price of u in micro-dollars. The four products are summed in
 // 128 bits and rounded once, halves up. The result is never negative; one that no
 // int64 holds is math.MaxInt64. Negative counts are taken as zero.
-func (p Price) MicroUSD(u llm.Usage) int64 {
+func (p Price) MicroUSD(u llm.Usage) int64 { return p.MicroUSDWithHour(u, 0) }
+
+// MicroUSDWithHour is MicroUSD where hour tokens of u.CacheWrite, and at most all of
+// them, were written to stay for an hour.
+func (p Price) MicroUSDWithHour(u llm.Usage, hour int64) int64 {
+	if p.CacheWriteHour <= 0 {
+		hour = 0
+	}
+	hour = max(0, min(hour, u.CacheWrite))
 	var s sum128
 	s.addProduct(p.Input, u.Input)
 	s.addProduct(p.Output, u.Output)
 	s.addProduct(p.CacheRead, u.CacheRead)
-	s.addProduct(p.CacheWrite, u.CacheWrite)
+	s.addProduct(p.CacheWrite, u.CacheWrite-hour)
+	s.addProduct(p.CacheWriteHour, hour)
 	return s.perMillion()
 }
 
 // sum128 is an unsigned sum. Four products of non-negative int64 values and the
-// rounding term fit: 4 * (2^63-1)^2 is below 2^128 by 2^66.
+// rounding term fit: 4 * (2^63-1)^2 is below 2^128 by 2^66. Of five products, those of
+// the two kinds of cache writes share one count, and are together no more than one.
 type sum128 struct{ hi, lo uint64 }
 
 func (s *sum128) addProduct(a, b int64) {

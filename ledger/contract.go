@@ -1,0 +1,99 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// Account is a row of the books: one day of one combination. Parts that are empty or too
+// long are as package cost has them.
+type Account struct {
+	Day       time.Time `json:"day,omitzero"` // midnight UTC
+	Tenant    string    `json:"tenant,omitempty"`
+	User      string    `json:"user,omitempty"`
+	Key       string    `json:"key,omitempty"`
+	Operation string    `json:"operation,omitempty"`
+	Provider  string    `json:"provider,omitempty"`
+	Model     string    `json:"model,omitempty"`
+}
+
+// Amounts are what is summed up.
+type Amounts struct {
+	Calls int64     `json:"calls"`
+	Usage llm.Usage `json:"usage"`
+	// MicroUSD is the price of models, Compute and Storage what was told of those.
+	MicroUSD        int64 `json:"micro_usd"`
+	ComputeMicroUSD int64 `json:"compute_micro_usd,omitempty"`
+	StorageMicroUSD int64 `json:"storage_micro_usd,omitempty"`
+	// Hits counts calls that cost nothing because an answer was there or shared, and
+	// Saved what they would have cost.
+	Hits          int64 `json:"hits"`
+	SavedMicroUSD int64 `json:"saved_micro_usd"`
+	// Estimated is the part of MicroUSD that rests on estimated usage.
+	EstimatedMicroUSD int64 `json:"estimated_micro_usd,omitempty"`
+}
+
+// Posting is one addition to an account.
+type Posting struct {
+	Account
+	Amounts
+}
+
+// Hold is a reservation in progress, as it outlasts the process.
+type Hold struct {
+	ID string
+	Account
+	MicroUSD int64
+	Expires  time.Time
+}
+
+// Batch is what is written at once.
+type Batch struct {
+	Postings []Posting
+	Held     []Hold   // new reservations
+	Released []string // those that were settled
+}
+
+// Dimension is what sums are grouped by. The set is closed.
+type Dimension string
+
+// The dimensions.
+const (
+	ByDay       Dimension = "day"
+	ByMonth     Dimension = "month"
+	ByTenant    Dimension = "tenant"
+	ByUser      Dimension = "user"
+	ByKey       Dimension = "key"
+	ByOperation Dimension = "operation"
+	ByProvider  Dimension = "provider"
+	ByModel     Dimension = "model"
+)
+
+// Query asks for sums. Empty filters match all.
+type Query struct {
+	From, To                                      time.Time // days; To is exclusive
+	Tenant, User, Key, Operation, Provider, Model string
+	By                                            []Dimension
+	// Limit bounds the rows, most expensive first; 0 means 10,000.
+	Limit int
+}
+
+// Row is one group: of Account, the parts that were grouped by are set.
+type Row struct {
+	Account
+	Amounts
+}
+
+// Store keeps the books. Its methods may be called concurrently.
+type Store interface {
+	// Post writes a batch, all of it or nothing.
+	Post(ctx context.Context, b Batch) error
+	// Holds returns the reservations that were not released.
+	Holds(ctx context.Context) ([]Hold, error)
+	// Spend returns sums.
+	Spend(ctx context.Context, q Query) ([]Row, error)
+	// ErasePostings removes a user's name from the books: its sums move to the user "erased".
+	ErasePostings(ctx context.Context, tenant, user string) error
+}

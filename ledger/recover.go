@@ -1,0 +1,85 @@
+package ledger
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/forebay-ai/forebay/budget"
+)
+
+// recover books the calls that were in progress when the process before this one died:
+// at their estimates, since they may have cost that. Bookings and the end of the
+// reservations are one batch, so it happens once, however often a process dies in it.
+func (l *Ledger) recover(ctx context.Context) error {
+	left, err := l.store.Holds(ctx)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	p := newPending()
+	var sum int64
+	for _, h := range left {
+		p.force(h.Account, Amounts{Calls: 1, MicroUSD: h.MicroUSD, EstimatedMicroUSD: h.MicroUSD})
+		p.released[h.ID] = struct{}{}
+		sum = addUp(sum, h.MicroUSD)
+	}
+	if err := l.store.Post(ctx, p.batch()); err != nil {
+		return err
+	}
+	l.recovered = left
+	l.log.Warn("calls were in progress when the process before this one ended; they are booked at their estimates",
+		"calls", len(left), "micro_usd", sum)
+	return nil
+}
+
+// Recovered lists the calls that Open booked at their estimates, because they were in
+// progress when the process before this one died.
+func (l *Ledger) Recovered() []Hold { return append([]Hold(nil), l.recovered...) }
+
+// restore tells the budgets what was spent in the present periods.
+func (l *Ledger) restore(ctx context.Context, now time.Time) error {
+	if l.budgets == nil || len(l.budgets.Rules()) == 0 {
+		return nil
+	}
+	l.budgets.Advance(now)
+	today := dayOf(now)
+	month := today.AddDate(0, 0, 1-today.Day())
+	by := dimensions(l.budgets.Rules())
+	if err := l.restoreDays(ctx, Query{From: month, To: today, By: by, Limit: math.MaxInt32}, month); err != nil {
+		return err
+	}
+	return l.restoreDays(ctx, Query{From: today, To: today.AddDate(0, 0, 1), By: by, Limit: math.MaxInt32}, now)
+}
+
+func (l *Ledger) restoreDays(ctx context.Context, q Query, at time.Time) error {
+	if !q.From.Before(q.To) {
+		return nil
+	}
+	rows, err := l.store.Spend(ctx, q)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		l.budgets.Restore(owner(&rows[i].Account), at, rows[i].MicroUSD)
+	}
+	return nil
+}
+
+// dimensions are the parts of an account that rules look at.
+func dimensions(rules []budget.Rule) []Dimension {
+	var tenant, key, user, operation bool
+	for _, r := range rules {
+		tenant, key = tenant || r.Tenant != "", key || r.Key != ""
+		user, operation = user || r.User != "", operation || r.Operation != ""
+	}
+	var by []Dimension
+	for _, d := range []struct {
+		used bool
+		Dimension
+	}{{tenant, ByTenant}, {key, ByKey}, {user, ByUser}, {operation, ByOperation}} {
+		if d.used {
+			by = append(by, d.Dimension)
+		}
+	}
+	return by
+}
