@@ -27,6 +27,8 @@ type Config struct {
 	// Backlog has Open open queue.db as well, or make it. Without it, jobs that are in
 	// the directory stay as they are.
 	Backlog bool
+	// Log has Open open log.db and ledger.db as well, or make them.
+	Log bool
 	// Logger gets what an operator should know: a damaged file that was set aside.
 	// Nil means that nobody is told.
 	Logger *slog.Logger

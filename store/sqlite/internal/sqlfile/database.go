@@ -120,7 +120,9 @@ func Open(path string, l Layout) (*Database, error) {
 		readers: readers{tokens: make(chan struct{}, readConns)},
 	}
 	if err := d.open(l); err != nil {
-		d.outlive()
+		if CodeOf(err)&0xff == sqlite3.SQLITE_IOERR { // a sync that failed may be among these
+			d.outlive()
+		}
 		d.Abandon() // the error that matters is the first
 		// A statement of ours that SQLite does not understand means that the schema is not
 		// what it was: that it is ours and of this version was checked before.
