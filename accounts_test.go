@@ -215,6 +215,19 @@ func (l *accounts) Settle(r cost.Record) {
 	l.recs = append(l.recs, r)
 }
 
+// total sums up what was booked, and counts the calls that it is of.
+func (l *accounts) total() (calls int, sum cost.Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.recs {
+		if !r.Part {
+			calls++
+		}
+		sum.Usage, sum.MicroUSD, sum.Estimated = sum.Usage.Plus(r.Usage), sum.MicroUSD+r.MicroUSD, sum.Estimated || r.Estimated
+	}
+	return calls, sum
+}
+
 // What was used of an answer that nobody saw is booked, with the ledger and the quota.
 func TestUnseenAnswersAreBooked(t *testing.T) {
 	for _, hold := range []int{1, forebay.HoldAll} {
@@ -229,7 +242,7 @@ func TestUnseenAnswersAreBooked(t *testing.T) {
 			if _, err := c.Do(ctx, streamed("hello hello hello")); err == nil {
 				t.Fatal("an answer that stalls was whole")
 			}
-			if len(l.recs) != 1 || l.recs[0].Usage.Input == 0 || l.recs[0].Usage.Output != 5 || !l.recs[0].Estimated || l.recs[0].MicroUSD == 0 {
+			if n, sum := l.total(); n != 1 || sum.Usage.Input == 0 || sum.Usage.Output != 5 || !sum.Estimated || sum.MicroUSD == 0 {
 				t.Errorf("hold %d: booked %+v", hold, l.recs)
 			}
 			if left := c.Targets()[0].Quota.TokensLeft; left > 596 {
@@ -298,7 +311,7 @@ func TestAttemptsAreBookedOnce(t *testing.T) {
 		}, llmtest.Script(llmtest.CutAfter(5)), llmtest.Script(llmtest.Fail(500)))
 		_, err := c.Do(t.Context(), streamed("hello hello hello"))
 		wantKind(t, err, llm.ProviderError)
-		if len(l.recs) != 1 || l.recs[0].Usage.Output != 5 {
+		if n, sum := l.total(); n != 1 || sum.Usage.Output != 5 || l.recs[0].Provider != "p1" || l.recs[0].MicroUSD != sum.MicroUSD {
 			t.Errorf("booked %+v", l.recs)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/pace"
 	"github.com/forebay-ai/forebay/queue"
+	"github.com/forebay-ai/forebay/requestlog"
 	"github.com/forebay-ai/forebay/upstream"
 )
 
@@ -147,8 +148,12 @@ func (f *fetched) endAttempt(err error) {
 		o.RetryAfter = llm.AsError(err).RetryAfter
 	}
 	took := a.End(now, f.call.req, &o)
+	f.note(requestlog.Attempt{
+		Target: f.target.Name, Region: f.target.Place.Region, Start: a.Start.Sub(f.call.start), Waited: a.Waited,
+		Duration: took, FirstToken: f.first, ErrorType: kind,
+	})
 	f.call.client.monitor.RecordAttempt(&monitor.Attempt{
-		Provider: f.target.Place.Provider, Model: f.model, ErrorType: o.Kind, Duration: took, FirstToken: f.first,
+		Provider: f.target.Place.Provider, Model: f.model, Endpoint: f.call.req.Endpoint, ErrorType: o.Kind, Duration: took, FirstToken: f.first,
 	})
 }
 

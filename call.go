@@ -9,8 +9,10 @@ import (
 	"github.com/forebay-ai/forebay/cache"
 	"github.com/forebay-ai/forebay/coalesce"
 	"github.com/forebay-ai/forebay/cost"
+	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
+	"github.com/forebay-ai/forebay/requestlog"
 	"github.com/forebay-ai/forebay/route"
 	"github.com/forebay-ai/forebay/upstream"
 )
@@ -41,6 +43,10 @@ type call struct {
 	lesser    *Stream      // the simplified answer of another model; nil where there is none
 	fetching  atomic.Bool  // fetch has begun, and does the bookkeeping of use and price
 	attempts  atomic.Int32 // targets that were called, also where the flight goes on without this call
+	shared    *fetched     // the answer of another call that this one takes part in; nil for none
+	recalled  int64        // what the answer cost when it was made that the cache gave; micro-dollars
+	tried     []requestlog.Attempt
+	reserved  bool // the ledger let the call pass, and waits to be told of its end
 	meta      Meta
 
 	function invoker // of Process; nil for calls to models
@@ -77,8 +83,8 @@ func (c *Client) run(ctx context.Context, req *llm.Request, function invoker, in
 	if err := k.inspect(ctx); err != nil {
 		return nil, k.fail(err)
 	}
-	if err := c.ledger.Reserve(ctx, k.req); err != nil {
-		return nil, k.fail(err)
+	if answer, err := k.reserve(ctx); answer != nil || err != nil {
+		return answer, err
 	}
 	if hit, err := k.lookUp(ctx); hit != nil || err != nil {
 		return k.deliverHit(hit, err)
@@ -86,8 +92,9 @@ func (c *Client) run(ctx context.Context, req *llm.Request, function invoker, in
 	ctx, k.cancel = context.WithDeadline(ctx, k.deadline)
 	src, err := k.coalesce(ctx) // joins an identical call, or runs fetch: queue, route, provider
 	if err != nil {
-		k.meta.Attempts, k.meta.Timing.Queue, k.failed = effort(err)
-		k.meta.Attempts = max(k.meta.Attempts, int(k.attempts.Load()))
+		e := effort(err)
+		k.meta.Timing.Queue, k.failed, k.tried = e.waited, e.failed, e.tried
+		k.meta.Attempts = max(e.attempts, int(k.attempts.Load()))
 		return k.degrade(ctx, k.blame(err))
 	}
 	return k.deliver(src), nil
@@ -165,6 +172,33 @@ func (k *call) inspect(ctx context.Context) error {
 	return err
 }
 
+// degrader is a ledger that would rather have a call answered more cheaply.
+type degrader interface {
+	ReserveOrDegrade(ctx context.Context, req *llm.Request) (degrade bool, err error)
+}
+
+// reserve has the ledger let the call pass. Where the ledger wants a cheaper answer the
+// call gets its operation's simplified one, if it has one that is not the same.
+func (k *call) reserve(ctx context.Context) (*Stream, error) {
+	d, ok := k.client.ledger.(degrader)
+	cheaper, err := false, error(nil)
+	if ok && k.instead == nil {
+		cheaper, err = d.ReserveOrDegrade(ctx, k.req)
+	} else {
+		err = k.client.ledger.Reserve(ctx, k.req)
+	}
+	if err != nil {
+		return nil, k.fail(err)
+	}
+	if k.reserved = true; !cheaper {
+		return nil, nil
+	}
+	if answer := k.fallBack(ctx, degrade.Simplified, errBudget); answer != nil {
+		return answer, nil
+	}
+	return nil, k.fail(errBudget)
+}
+
 // coalesce joins an identical call in progress or makes the call.
 func (k *call) coalesce(ctx context.Context) (llm.Stream, error) {
 	if !k.cacheable || k.req.Cache.NoRead {
@@ -194,12 +228,12 @@ func (k *call) describe(src llm.Stream) {
 	}
 	switch s := src.(type) {
 	case *recalled:
-		k.meta.Provider, k.meta.Model = s.entry.Provider, s.entry.Model
+		k.meta.Provider, k.meta.Model, k.recalled = s.entry.Provider, s.entry.Model, s.entry.CostMicroUSD
 	case *fetched:
 		k.meta.Provider, k.meta.Model, k.meta.Region = s.target.Place.Provider, s.model, s.target.Place.Region
 		k.meta.Cache.Stored = s.storable
-		if k.meta.Cache.Status != CacheCollapsed {
-			k.fetched = s
+		if k.shared = s; k.meta.Cache.Status != CacheCollapsed {
+			k.fetched, k.shared = s, nil
 			k.meta.Attempts = s.attempts
 			k.meta.Timing.Queue, k.meta.Timing.Upstream = s.waited, s.first
 		}

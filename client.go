@@ -47,8 +47,9 @@ type Client struct {
 	monitor   *monitor.Monitor
 	unwatch   func() // stops the monitor from asking the client
 	ledger    Ledger
-	privacy   Privacy // nil where there is no inspection
-	auditor   Auditor // nil where changes are not recorded
+	privacy   Privacy  // nil where there is no inspection
+	auditor   Auditor  // nil where changes are not recorded
+	observer  Observer // nil where nobody is told of calls
 	retry     Retry
 	log       *slog.Logger
 	places    int // how many calls may wait for one target
@@ -95,7 +96,7 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		ledger:  cfg.Ledger,
 		privacy: cfg.Privacy,
-		auditor: cfg.Auditor,
+		auditor: cfg.Auditor, observer: cfg.Observer,
 		retry:   cfg.Retry,
 		log:     cfg.Logger,
 		monitor: cfg.Monitor,
@@ -163,7 +164,7 @@ func (c *Client) watchPressure(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			pressure = c.reportPressure(pressure)
+			pressure = upstream.ReportPressure(c.log, c.targets, pressure)
 		}
 	}
 }
@@ -316,16 +317,10 @@ func (c *Client) Models(ctx context.Context) ([]llm.ModelInfo, error) {
 	}
 	var failed error
 	if c.any != nil {
-		for _, t := range c.any.targets {
-			lister, ok := t.Backend.(llm.ModelLister)
-			if !ok {
-				continue
-			}
-			listed, err := lister.Models(ctx)
-			failed = errors.Join(failed, err)
-			for _, m := range listed {
-				add(m)
-			}
+		var listed []llm.ModelInfo
+		listed, failed = upstream.Listed(ctx, c.any.targets)
+		for _, m := range listed {
+			add(m)
 		}
 	}
 	if len(all) == 0 && failed != nil {
@@ -336,25 +331,10 @@ func (c *Client) Models(ctx context.Context) ([]llm.ModelInfo, error) {
 
 // Exchange is an HTTP exchange of a provider's own dialect that is passed through
 // unread: no cache, no queue, no fallback.
-type Exchange struct {
-	// Path is below the provider's base URL, such as /chat/completions.
-	Method, Path, Query string
-	Body                []byte
-	// Residency is the area that it must not leave, beside that of the default operation.
-	Residency string
-}
+type Exchange = upstream.Exchange
 
 // ExchangeAnswer is the provider's answer to an Exchange.
-type ExchangeAnswer struct {
-	Status      int
-	ContentType string
-	Body        []byte
-}
-
-// forwarder is what Forward needs of a provider.
-type forwarder interface {
-	Forward(ctx context.Context, method, path, rawQuery string, body []byte) (status int, contentType string, answer []byte, err error)
-}
+type ExchangeAnswer = upstream.ExchangeAnswer
 
 // Forward passes x to the first target of modelName (empty: of the default model)
 // whose provider can carry it. The error is an *llm.Error.
@@ -371,15 +351,5 @@ func (c *Client) Forward(ctx context.Context, modelName string, x Exchange) (Exc
 	if err != nil {
 		return ExchangeAnswer{}, err
 	}
-	for _, t := range m.targets {
-		if f, ok := t.Backend.(forwarder); ok && route.Allowed(area, t.Place.Residency) {
-			status, contentType, body, err := f.Forward(ctx, x.Method, x.Path, x.Query, x.Body)
-			return ExchangeAnswer{Status: status, ContentType: contentType, Body: body}, err
-		}
-	}
-	return ExchangeAnswer{}, &llm.Error{
-		Kind:    llm.CallerNotFound,
-		Message: "no provider of this gateway keeps stored answers",
-		Fix:     "Ask the provider itself, or configure a provider of type openai for the model \"*\".",
-	}
+	return upstream.Forward(ctx, m.targets, area, x)
 }

@@ -46,14 +46,18 @@ type Config struct {
 	Degrade  degrade.Config
 	Jobs     Jobs // none unless it has a store
 
-	// Monitor records what happens. Nil means one of the client's own.
+	// Monitor records what happens. Nil means one of the client's own: of Metrics, with
+	// the names of operations, models, providers and targets filled in.
 	Monitor *monitor.Monitor
+	Metrics monitor.Config
 	// Ledger keeps what calls cost. Nil means one in memory.
 	Ledger Ledger
 	// Privacy inspects calls for personal data. Nil means no inspection.
 	Privacy Privacy
 	// Auditor is told of every change that an operator makes. Nil means no audit.
 	Auditor Auditor
+	// Observer is told of every call. Nil means nobody.
+	Observer Observer
 	// Logger gets warnings and errors of the request path, never prompts or
 	// answers. Nil means no log.
 	Logger *slog.Logger
@@ -135,8 +139,10 @@ type Retry struct {
 	Cap time.Duration
 }
 
-// Ledger keeps what calls cost. Reserve runs before the call. Settle runs after
-// it, for every call: a call that reached no target has no usage. Usage and price of
+// Ledger keeps what calls cost. One that also has the method ReserveOrDegrade(ctx,
+// *llm.Request) (bool, error) is asked that in Reserve's place, and answers whether the
+// call should get its operation's simplified answer. Reserve runs before the call. Settle runs after
+// it, for every call that Reserve let pass: one that reached no target has no usage. Usage and price of
 // an attempt are settled exactly once, for the caller that caused it, also when that
 // caller has left and others take the answer. Both are called on the request's path and must not block on I/O.
 type Ledger interface {

@@ -88,3 +88,9 @@ func oneOf(verb string, names []string) string {
 	}
 	return fmt.Sprintf("%s one of %s.", verb, strings.Join(names, ", "))
 }
+
+// errBudget is why a call is answered more simply while its budget is spent, or not at all.
+var errBudget = &llm.Error{
+	Kind: llm.PolicyBudgetExceeded, Message: "the budget is spent, and the operation has no simpler answer",
+	Fix: "Raise the budget, or give the operation a simplified answer and allow fallbacks.",
+}

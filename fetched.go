@@ -2,15 +2,16 @@ package forebay
 
 import (
 	"io"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/forebay-ai/forebay/cache"
-	"github.com/forebay-ai/forebay/cost"
 	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/pace"
+	"github.com/forebay-ai/forebay/requestlog"
 	"github.com/forebay-ai/forebay/upstream"
 )
 
@@ -20,9 +21,6 @@ const (
 	holdLimit    = 64 << 10
 	holdAllLimit = 1 << 20
 )
-
-// bytesPerToken is the rule of thumb that cost.Estimate goes by.
-const bytesPerToken = 4
 
 // fetched is the stream of a call that was made: it passes the provider's chunks
 // on, and at the end closes the books of breaker, slot, cache, ledger and metrics.
@@ -56,15 +54,9 @@ type fetched struct {
 	bytes   int // of the answer, stored or not
 	events  int
 	settled bool
-	bill    bill
-	lost    bill // of attempts that were given up before anything of them was passed on
-}
-
-// bill is what a call used, once it is known.
-type bill struct {
-	usage     llm.Usage
-	estimated bool
-	microUSD  int64
+	bill    upstream.Bill        // without lost
+	lost    upstream.Bill        // of attempts that were given up before anything of them was passed on
+	tried   []requestlog.Attempt // those that have ended
 }
 
 // hold reads the chunks that are held back. Until one is passed on nobody has seen
@@ -236,80 +228,77 @@ func (f *fetched) settle(err error) {
 	f.settled = true
 	defer f.left.Release()
 	if f.target != nil {
-		f.bill.usage, f.bill.estimated = f.usageLocked()
-		f.bill.microUSD = f.target.Place.Price.MicroUSD(f.bill.usage) + f.lost.microUSD
+		usage, estimated := f.usageLocked()
+		f.bill = f.target.Place.Bill(usage, estimated, f.attempt.Start)
 	}
-	bill := f.bill
-	bill.usage = bill.usage.Plus(f.lost.usage)
-	bill.estimated = bill.estimated || f.lost.estimated
+	bill, lost := f.bill, f.lost
 	f.mu.Unlock()
 
-	k := f.call
-	rec := k.record(outcomeOf(llm.KindOf(err), false))
+	k, all := f.call, bill.Plus(lost)
+	f.book(outcomeOf(llm.KindOf(err), false), bill, false)
+	u := monitor.Usage{Operation: k.op.label, Model: k.label(), Endpoint: k.req.Endpoint, Tokens: all.Usage, CostMicroUSD: all.MicroUSD}
 	if f.target != nil {
-		rec.Provider, rec.Model = f.target.Place.Provider, f.model
+		u.Provider = f.target.Place.Provider
 	}
-	rec.Usage, rec.Estimated, rec.MicroUSD = bill.usage, bill.estimated, bill.microUSD
-	k.client.ledger.Settle(rec)
-	k.client.monitor.RecordUsage(&monitor.Usage{
-		Operation: k.op.label, Model: k.label(), Tokens: bill.usage, CostMicroUSD: bill.microUSD,
-	})
+	k.client.monitor.RecordUsage(&u)
 }
 
-// usageLocked is what the provider reported, or an estimate where an answer came
-// without a report: a stream that was not asked for usage, or was cut.
+// usageLocked is what the answer used, as far as it was passed on.
 func (f *fetched) usageLocked() (u llm.Usage, estimated bool) {
-	if !f.answer.Usage.IsZero() || f.bytes == 0 || f.call.req.Endpoint == llm.Function {
-		return f.answer.Usage, false
-	}
-	output := f.bytes
-	if f.call.req.Stream {
-		output = f.events * bytesPerToken // models stream about one token an event
-	}
-	return cost.Estimate(len(f.call.req.Body), output), true
+	return upstream.Answered(f.call.req, f.answer.Usage, f.bytes, f.events)
 }
 
 // lose books an attempt of which nothing was passed on.
 func (f *fetched) lose(kind llm.Kind) llm.Usage {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	u := f.unseenLocked(kind)
-	f.lost.usage = f.lost.usage.Plus(u)
-	f.lost.estimated = f.lost.estimated || !u.IsZero()
-	f.lost.microUSD += f.target.Place.Price.MicroUSD(u)
+	u := upstream.Unseen(f.call.req, f.held, kind)
+	bill := f.target.Place.Bill(u, !u.IsZero(), f.attempt.Start)
+	f.lost = f.lost.Plus(bill)
+	f.mu.Unlock()
+	if bill != (upstream.Bill{}) {
+		f.book(outcomeOf(kind, false), bill, true)
+	}
 	return u
 }
 
-// unseenLocked is what an attempt used of which nothing was passed on: what the provider
-// reported, or the prompt and the pieces that came, where it took the call at all.
-func (f *fetched) unseenLocked(kind llm.Kind) (u llm.Usage) {
-	for i := range f.held {
-		if !f.held[i].Usage.IsZero() {
-			u = f.held[i].Usage
-		}
+// book tells the ledger what the target of the present attempt was paid: all of a call, or
+// a part that was lost.
+func (f *fetched) book(outcome monitor.Outcome, bill upstream.Bill, part bool) {
+	rec := f.call.record(outcome)
+	if f.target != nil {
+		rec.Provider, rec.Model = f.target.Place.Provider, f.model
 	}
-	taken := len(f.held) > 0
-	switch kind {
-	case llm.ProviderTimeout, llm.ProviderTruncated, llm.ProviderMalformed, llm.CallerCancelled, llm.CallerDeadline:
-		taken = true
-	}
-	if !u.IsZero() || !taken || f.call.req.Endpoint == llm.Function {
-		return u
-	}
-	events := 0
-	for i := range f.held {
-		if f.held[i].Useful {
-			events += f.held[i].Events
-		}
-	}
-	return cost.Estimate(len(f.call.req.Body), events*bytesPerToken)
+	rec.Usage, rec.Estimated, rec.MicroUSD, rec.Part = bill.Usage, bill.Estimated, bill.MicroUSD, part
+	f.call.client.ledger.Settle(rec)
+}
+
+// note keeps an attempt that has ended.
+func (f *fetched) note(a requestlog.Attempt) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tried = append(f.tried, a)
+}
+
+// tries lists the attempts that have ended, and says whether the bill is an estimate.
+func (f *fetched) tries() (tried []requestlog.Attempt, estimated bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.tried), f.bill.Estimated || f.lost.Estimated
+}
+
+// price is what the answer costs, as far as it has come.
+func (f *fetched) price() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	usage, _ := f.usageLocked()
+	return f.target.Place.MicroUSD(usage, f.attempt.Start)
 }
 
 // result is what the caller's Meta takes over at the end.
 func (f *fetched) result() (usage llm.Usage, microUSD int64, stored bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.bill.usage, f.bill.microUSD, f.stored
+	return f.bill.Usage, f.bill.MicroUSD + f.lost.MicroUSD, f.stored
 }
 
 // store puts a complete answer into the cache.
@@ -323,6 +312,6 @@ func (f *fetched) store() {
 	usage, _ := f.usageLocked()
 	f.stored = k.keep(&cache.Entry{
 		Body: f.answer.Body, Provider: f.target.Place.Provider, Model: f.model,
-		Usage: usage, CostMicroUSD: f.target.Place.Price.MicroUSD(usage), Finish: f.answer.Finish,
+		Usage: usage, CostMicroUSD: f.target.Place.MicroUSD(usage, f.attempt.Start), Finish: f.answer.Finish,
 	})
 }

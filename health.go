@@ -41,32 +41,22 @@ func (c *Client) regionDown() bool {
 	return slices.ContainsFunc(c.targets, func(t *upstream.Target) bool { return t.Place.Region != "" && c.regions.Down(t.Place.Region) })
 }
 
-// watch lets the monitor read the gauges whenever somebody looks.
-func (c *Client) watch() {
-	src := monitor.Source{Queue: c.queueSample, Cache: c.cacheSample}
+// Source is what the client tells of its state to those who look: waiting lines, cache,
+// jobs.
+func (c *Client) Source() monitor.Source {
+	src := monitor.Source{Queue: func() monitor.QueueSample { return upstream.Sample(c.targets) }, Cache: c.cacheSample}
 	if c.jobs != nil {
 		src.Jobs = c.jobSample
 	}
-	c.unwatch = c.monitor.Watch(src)
+	return src
+}
+
+// watch lets the monitor read the gauges whenever somebody looks.
+func (c *Client) watch() {
+	c.unwatch = c.monitor.Watch(c.Source())
 	for _, t := range c.targets {
 		c.monitor.SetBreaker(t.Name, breaker.Closed.String())
 	}
-}
-
-func (c *Client) queueSample() monitor.QueueSample {
-	s := monitor.QueueSample{InFlight: map[string]int{}, Max: map[string]int{}}
-	for _, t := range c.targets {
-		l := t.Line.Stats()
-		for i, n := range l.ByPriority {
-			s.Waiting[i] += n
-		}
-		s.Oldest = max(s.Oldest, slices.Max(l.OldestWait[:]))
-		s.InFlight[t.Name] = t.Limiter.InFlight()
-		if bound := t.Limiter.Max(); bound > 0 {
-			s.Max[t.Name] = bound
-		}
-	}
-	return s
 }
 
 func (c *Client) cacheSample() monitor.CacheSample {
@@ -96,39 +86,11 @@ func (c *Client) cacheSample() monitor.CacheSample {
 	return sample
 }
 
-// waiting counts the calls in all lines.
-func (c *Client) waiting() int {
-	n := 0
-	for _, t := range c.targets {
-		n += t.Line.Stats().Waiting
-	}
-	return n
-}
-
 // Load is how much room there is for calls, for x-ratelimit headers.
-type Load struct {
-	// Limit is how many calls may be in the client at once, running and waiting;
-	// 0 means no bound. Remaining is how many more it takes now.
-	Limit, Remaining int
-	// Wait is how long a call of normal priority would wait now, as an estimate.
-	Wait time.Duration
-}
+type Load = upstream.Load
 
 // Load sums up the room at all targets. It is cheap enough for every call.
-func (c *Client) Load() Load {
-	var l Load
-	for _, t := range c.targets {
-		slots := t.Limiter.Max()
-		if slots < 0 {
-			return Load{}
-		}
-		s := t.Line.Stats()
-		l.Limit += slots + c.places
-		l.Remaining += max(slots-s.Running, 0) + max(c.places-s.Waiting, 0)
-		l.Wait = max(l.Wait, s.EstimatedWait)
-	}
-	return l
-}
+func (c *Client) Load() Load { return upstream.Room(c.targets, c.places) }
 
 // Health is the state of the whole system (A's getSystemHealth).
 func (c *Client) Health() Health {
@@ -182,7 +144,7 @@ func (c *Client) overall(h Health) HealthState {
 			return Unhealthy
 		}
 	}
-	if h.Degradation.Level != degrade.None || c.pressure() != queue.PressureNone || h.Jobs.Enabled != h.Jobs.Up {
+	if h.Degradation.Level != degrade.None || upstream.Pressure(c.targets) != queue.PressureNone || h.Jobs.Enabled != h.Jobs.Up {
 		return Degraded
 	}
 	return Healthy
@@ -197,33 +159,4 @@ func (c *Client) allModels() []*model {
 		all = append(all, c.any)
 	}
 	return all
-}
-
-// pressure is that of the longest line.
-func (c *Client) pressure() queue.Pressure {
-	worst := queue.PressureNone
-	for _, t := range c.targets {
-		switch p := t.Line.Stats().Pressure; {
-		case p == queue.PressureCritical:
-			return p
-		case p == queue.PressureWarn:
-			worst = p
-		}
-	}
-	return worst
-}
-
-// reportPressure logs a change of the pressure since last, once.
-func (c *Client) reportPressure(last queue.Pressure) queue.Pressure {
-	now := c.pressure()
-	switch {
-	case now == last:
-	case now == queue.PressureNone:
-		c.log.Info("the queue is short again")
-	case now == queue.PressureWarn:
-		c.log.Warn("the queue is long: more calls wait than queue.warn allows", "waiting", c.waiting())
-	default:
-		c.log.Error("the queue is very long: more calls wait than queue.critical allows", "waiting", c.waiting())
-	}
-	return now
 }

@@ -192,7 +192,8 @@ func (c *Client) target(made map[string]*upstream.Target, t Target, cfg Config) 
 
 // labels are the closed sets of metric labels.
 func (c *Client) labels(cfg Config) monitor.Config {
-	m := monitor.Config{Operations: append(c.Operations(), c.byDefault.label)}
+	m := cfg.Metrics
+	m.Operations = append(c.Operations(), c.byDefault.label)
 	m.Providers = slices.Sorted(maps.Keys(cfg.Providers))
 	m.Models = slices.Sorted(maps.Keys(cfg.Models))
 	for _, t := range c.targets {

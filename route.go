@@ -10,6 +10,7 @@ import (
 
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/requestlog"
 	"github.com/forebay-ai/forebay/route"
 	"github.com/forebay-ai/forebay/upstream"
 )
@@ -28,7 +29,7 @@ func (k *call) fetch(ctx context.Context) (llm.Stream, error) {
 	f.abandon(err)
 	left.Release()
 	f.settle(err)
-	return nil, &fetchError{error: err, attempts: f.attempts, waited: f.waited, failed: f.failed}
+	return nil, &fetchError{error: err, attempts: f.attempts, waited: f.waited, failed: f.failed, tried: f.tried}
 }
 
 // fetchError is why no target answered, with what was tried. The error of a call
@@ -38,6 +39,7 @@ type fetchError struct {
 	attempts int
 	waited   time.Duration
 	failed   failures
+	tried    []requestlog.Attempt
 }
 
 // failures are the targets that no other call should be made to in the place of one
@@ -52,12 +54,12 @@ func (e *fetchError) Unwrap() error { return e.error }
 
 // effort is what was done before err: attempts made, time waited for slots, and where it
 // failed.
-func effort(err error) (attempts int, waited time.Duration, failed failures) {
+func effort(err error) fetchError {
 	var e *fetchError
 	if errors.As(err, &e) {
-		return e.attempts, e.waited, e.failed
+		return *e
 	}
-	return 0, 0, nil
+	return fetchError{}
 }
 
 // tour is one call's way through the targets: each fit one once, without a pause, and

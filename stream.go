@@ -252,7 +252,8 @@ func (k *call) close(err error) Meta {
 	} else if k.lesser != nil {
 		lesser := k.lesser.Meta()
 		k.meta.Usage, k.meta.CostMicroUSD = lesser.Usage, lesser.CostMicroUSD
-	} else if !k.fetching.Load() {
+	}
+	if k.fetched == nil && k.reserved && !k.fetching.Load() {
 		rec := k.record(outcomeOf(kind, k.meta.Degraded))
 		rec.Provider, rec.Model = k.meta.Provider, k.meta.Model
 		k.client.ledger.Settle(rec)
@@ -260,33 +261,6 @@ func (k *call) close(err error) Meta {
 	k.measure(kind)
 	k.client.end()
 	return k.meta
-}
-
-// measure tells the monitor how the call went. A call that nobody waits for is none
-// of a caller's: what it used was counted where it was made.
-func (k *call) measure(kind llm.Kind) {
-	if k.req.Background {
-		return
-	}
-	k.op.count(k.meta.Cache.Status)
-	t := &k.meta.Timing
-	took := time.Since(k.start)
-	c := monitor.Call{
-		Operation: k.op.label, Model: k.label(), Provider: k.meta.Provider, Priority: k.req.Priority,
-		Outcome: outcomeOf(kind, k.meta.Degraded), ErrorType: kind, Cache: string(k.meta.Cache.Status),
-		Fallback: string(k.meta.Fallback), Stream: k.req.Stream, Attempts: k.meta.Attempts,
-		Duration: took, CacheLookup: t.Cache, QueueWait: t.Queue, Upstream: t.Upstream,
-	}
-	if k.req.Stream && kind == "" {
-		c.FirstToken = t.Total
-	}
-	if t.Total > 0 {
-		c.Overhead = max(t.Total-t.Queue-t.Upstream, 0)
-	}
-	if kind == llm.PolicyOverloaded {
-		k.client.levels.Shed(k.op.label, time.Now())
-	}
-	k.client.monitor.Record(&c)
 }
 
 // label is the call's model as a metric label: the configured name, never what a

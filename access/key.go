@@ -30,7 +30,8 @@ const (
 	// has stored. They belong to the provider's account, so to every tenant of it:
 	// the scope is in no key that does not name it.
 	Stored = "stored"
-	// Metrics allows reading /metrics.
+	// Metrics allows reading /metrics, and how things are: overview, series, alarms; of
+	// the log of requests and of costs, those of the key's own tenant.
 	Metrics = "metrics"
 	// Cache allows reading the cache's figures, and to invalidate and to warm up
 	// answers of the key's own tenant.
@@ -39,7 +40,7 @@ const (
 	// removing those of the key's own tenant.
 	Jobs = "jobs"
 	// Admin is for changes of the running system, for all tenants. It includes
-	// Cache and Jobs.
+	// Cache, Jobs and Metrics.
 	Admin = "admin"
 )
 
@@ -94,7 +95,7 @@ type Grant struct {
 
 // Allows reports whether the grant has a scope.
 func (g *Grant) Allows(scope string) bool {
-	return slices.Contains(g.Scopes, scope) || (scope == Cache || scope == Jobs) && slices.Contains(g.Scopes, Admin)
+	return slices.Contains(g.Scopes, scope) || (scope == Cache || scope == Jobs || scope == Metrics) && slices.Contains(g.Scopes, Admin)
 }
 
 // MayAsk refuses a band that the key does not grant. A silent demotion would look
@@ -262,6 +263,21 @@ func (r *Ring) Find(h http.Header, now time.Time) (*Grant, *llm.Error) {
 		return nil, unauthenticated("the key has expired")
 	}
 	return g, nil
+}
+
+// Named returns the grant of the key of this name, while the key lasts.
+func (r *Ring) Named(name string, now time.Time) (*Grant, bool) {
+	for _, g := range r.grants {
+		if g.Name == name {
+			return g, g.expires.IsZero() || now.Before(g.expires)
+		}
+	}
+	return nil, false
+}
+
+// HasKey says that a request brings credentials, good or bad.
+func HasKey(h http.Header) bool {
+	return len(h["Authorization"]) > 0 || len(h["X-Api-Key"]) > 0 || len(h["Api-Key"]) > 0
 }
 
 // credentials takes the secret from Authorization, x-api-key or api-key, in that

@@ -27,7 +27,7 @@ func (x *visit) request(c *controls) (*llm.Request, error) {
 		ID: x.id, Tenant: x.grant.Tenant, User: c.user, Key: x.grant.Name,
 		Operation: c.operation, Persona: c.persona, Priority: priority, Residency: c.residency, Locale: c.locale,
 		Arrived: x.start, Timeout: c.timeout, Cache: c.cache, NoFallback: c.noFallback,
-		Dialect: openai.Dialect{}, TraceParent: x.trace,
+		Dialect: openai.Dialect{}, TraceParent: x.trace, CallerTrace: x.callerTrace,
 	}, nil
 }
 

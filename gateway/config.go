@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/forebay-ai/forebay"
@@ -66,6 +67,12 @@ type Config struct {
 	// WebhookSecret returns the secret that a tenant's webhooks are signed with. It may
 	// be called concurrently. Nil means that there are no webhooks.
 	WebhookSecret func(tenant string) []byte
+	// Endpoints are routes of other packages, served beside the gateway's own.
+	Endpoints []Endpoint
+	// Session finds what a browser's session grants, for requests without a key: nil
+	// where there is none, or an error that refuses the request. It may be called
+	// concurrently. Nil means that there are no sessions.
+	Session func(*http.Request) (*access.Grant, error)
 	// PublicMetrics serves /metrics without a key.
 	PublicMetrics bool
 	// Logger gets one line for each request, and faults of the gateway's own.

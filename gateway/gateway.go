@@ -56,7 +56,7 @@ func New(cfg Config) (*Gateway, error) {
 // build makes a Gateway that has no client yet.
 func build(cfg Config) (*Gateway, error) {
 	cfg = cfg.withDefaults()
-	g := &Gateway{cfg: cfg, table: newTable(routes()), log: cfg.Logger}
+	g := &Gateway{cfg: cfg, table: newTable(append(routes(), endpointRoutes(cfg.Endpoints)...)), log: cfg.Logger}
 	ring, err := access.NewRing(cfg.Keys)
 	if err = errors.Join(cfg.validate(), err); err != nil {
 		return nil, err
@@ -129,16 +129,30 @@ func (g *Gateway) authorize(x *visit) error {
 			return err
 		}
 	} else {
-		found, err := g.ring.Find(x.r.Header, x.start)
+		found, err := g.find(x)
 		if err != nil {
 			return err
 		}
 		x.grant = found
 	}
-	if x.operates() {
+	if scope == ScopeAny {
 		return nil
 	}
 	return x.require(scope)
+}
+
+// find is the grant of the key that the request has, or of its session.
+func (g *Gateway) find(x *visit) (*access.Grant, error) {
+	if g.cfg.Session != nil && !access.HasKey(x.r.Header) {
+		if grant, err := g.cfg.Session(x.r); grant != nil || err != nil {
+			return grant, err
+		}
+	}
+	grant, err := g.ring.Find(x.r.Header, x.start)
+	if err != nil {
+		return nil, err
+	}
+	return grant, nil
 }
 
 // require refuses a caller whose key does not have scope.

@@ -45,12 +45,6 @@ func operatorRoutes() []route {
 	}
 }
 
-// operates says that the caller may change what the route shows, which is leave to
-// look at it.
-func (x *visit) operates() bool {
-	return x.route.Pattern == pathTargets && x.grant.Allows(access.Admin)
-}
-
 // listTargets serves GET /v1/targets.
 func (g *Gateway) listTargets(x *visit) error {
 	if _, err := form.Query(x.r.URL.RawQuery); err != nil {

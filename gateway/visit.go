@@ -25,13 +25,14 @@ type visit struct {
 	r       *http.Request
 	start   time.Time
 
-	id, trace string // request id; traceparent with a span of ours
-	route     *route // nil where the path or the method is unknown
-	variable  string // the variable in the route's path
-	style     style
-	named     bool          // the id stands in the body
-	early     bool          // the head was written while the call still waited
-	grant     *access.Grant // nil until the caller is known
+	id, trace   string // request id; traceparent with a span of ours
+	callerTrace string // the caller's own, where it is valid
+	route       *route // nil where the path or the method is unknown
+	variable    string // the variable in the route's path
+	style       style
+	named       bool          // the id stands in the body
+	early       bool          // the head was written while the call still waited
+	grant       *access.Grant // nil until the caller is known
 
 	waiting   llm.Waiting // where the call stands while it waits for a slot
 	meta      forebay.Meta
@@ -70,7 +71,10 @@ func (x *visit) identify() {
 	if !validID(x.id) {
 		x.id = newID()
 	}
-	x.trace = traceParent(x.r.Header.Get("Traceparent"))
+	inbound := x.r.Header.Get("Traceparent")
+	if x.trace = traceParent(inbound); validTrace(inbound) {
+		x.callerTrace = inbound
+	}
 }
 
 // say sets a header that every answer has. The value is printable ASCII: ids that

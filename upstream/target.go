@@ -39,6 +39,8 @@ type Place struct {
 	Weight float64
 	// Price is what the target charges. The zero price counts tokens and costs nothing.
 	Price cost.Price
+	// Tariff has the prices of times and prompt lengths; it goes before Price. Nil for none.
+	Tariff *cost.Tariff
 
 	// Region is where the target runs, such as eu-central-1. When most targets of a
 	// region refuse calls, those of other regions go first. Empty means nowhere in
@@ -77,7 +79,7 @@ func (p *Place) Validate(at string) error {
 
 // Like says that the other listing describes the same place in the same way.
 func (p *Place) Like(other *Place) bool {
-	return p.Family == other.Family && p.Price == other.Price && p.Region == other.Region && p.Residency == other.Residency && p.ContextWindow == other.ContextWindow &&
+	return p.Family == other.Family && p.Price == other.Price && p.Tariff == other.Tariff && p.Region == other.Region && p.Residency == other.Residency && p.ContextWindow == other.ContextWindow &&
 		p.Quota == other.Quota && p.MaxConcurrent == other.MaxConcurrent
 }
 

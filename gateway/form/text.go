@@ -121,7 +121,12 @@ func Webhook(address string, refuse Refuse, name string) *llm.Error {
 }
 
 // Query reads a query: parameters of known names, each at most once.
-func Query(raw string, known ...string) (url.Values, error) {
+func Query(raw string, known ...string) (url.Values, error) { return Repeated(raw, known, nil) }
+
+// Repeated is Query for a query in which the parameters of the names in many may be there
+// more than once.
+func Repeated(raw string, known, many []string) (url.Values, error) {
+	known = slices.Concat(known, many)
 	if len(raw) > MaxQuery {
 		return nil, LongQuery(raw)
 	}
@@ -140,7 +145,7 @@ func Query(raw string, known ...string) (url.Values, error) {
 			}
 			return nil, Param(shown, "is not known"+near.DidYouMean(name, known), fix)
 		}
-		if len(q[name]) > 1 {
+		if len(q[name]) > 1 && !slices.Contains(many, name) {
 			return nil, Param(shown, "is there more than once", "Send it once.")
 		}
 	}
