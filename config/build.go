@@ -11,6 +11,7 @@ import (
 	"github.com/forebay-ai/forebay/backlog"
 	"github.com/forebay-ai/forebay/breaker"
 	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/cost/prices"
 	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/llm"
@@ -29,8 +30,15 @@ func (f *File) Forebay() (forebay.Config, error) {
 	if err != nil {
 		return forebay.Config{}, err
 	}
+	list, _, err := f.prices()
+	if err != nil {
+		return forebay.Config{}, err
+	}
+	if !v.Bool("cost", "list_prices") {
+		list = nil
+	}
 	cfg := forebay.Config{
-		Providers: providers, Models: f.models(), Operations: map[string]forebay.Operation{},
+		Providers: providers, Models: f.models(list), Operations: map[string]forebay.Operation{},
 		Defaults: f.operation("defaults"),
 		Cache:    f.cacheConfig(), Queue: f.queueConfig(), Jobs: forebay.Jobs{Queue: f.backlogConfig()}, Breaker: f.breakerConfig(), Retry: f.retry(), Degrade: f.degradeConfig(f.texts),
 		Limits:   limit.Config{MaxConcurrent: orNone(v.Int("limits", "max_concurrent"))},
@@ -116,14 +124,14 @@ func (f *File) provider(name string) (llm.Provider, error) {
 	return openai.New(cfg)
 }
 
-func (f *File) models() map[string]forebay.Model {
+func (f *File) models(list *prices.Table) map[string]forebay.Model {
 	v := f.values
 	all := map[string]forebay.Model{}
 	for _, name := range v.Names("models") {
 		m := forebay.Model{Strategy: route.Strategy(v.Text("models", name, "strategy"))}
 		for _, i := range v.Names("models", name, "targets") {
 			at := func(member ...string) []string { return append([]string{"models", name, "targets", i}, member...) }
-			m.Targets = append(m.Targets, f.target(at))
+			m.Targets = append(m.Targets, f.target(at, list))
 		}
 		all[name] = m
 	}

@@ -29,6 +29,7 @@ func (f *File) check(broken bool) {
 	f.checkNumbers()
 	f.checkListen(broken)
 	f.checkNames()
+	f.checkWatch()
 	f.readTemplates()
 	if !broken && len(v.Names("providers")) == 0 {
 		f.nothing()

@@ -19,6 +19,9 @@
 //
 // The package opens no connection and starts nothing. It prints no secret: neither
 // in faults, whose excerpts of the file are masked, nor in origins.
+//
+// The package is long on purpose: it has every setting of the product, and how each is
+// read, and little else.
 package config
 
 //go:generate go test -run ^TestReferencePage$ -update

@@ -86,6 +86,24 @@ func (f *File) Origins() []Value {
 	return all
 }
 
+// Explained is a key with all that is said of it.
+type Explained struct {
+	Key, Value, Origin string // as in Value
+	// Default is what it would be; empty for nothing. Doc says what it does.
+	Default, Doc string
+}
+
+// Explained lists every key that has a value, as Origins, with defaults and meaning.
+func (f *File) Explained() []Explained {
+	var all []Explained
+	f.values.Each(func(s *settings.Setting) {
+		all = append(all, Explained{
+			Key: s.Key, Value: settings.Format(s.Row.Kind, s.Value), Origin: s.Origin(), Default: s.Row.Initial, Doc: s.Row.Doc,
+		})
+	})
+	return all
+}
+
 // Found lists, for people, where the configuration was found: the file, the
 // upstreams, the variables of the environment and the keys they set. It holds no
 // secret.

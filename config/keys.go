@@ -19,7 +19,7 @@ func table() []*settings.Key {
 	var all []*settings.Key
 	for _, part := range [][]*settings.Key{
 		serverKeys(), providerKeys(), modelKeys(), operationKeys(), personaKeys(),
-		cacheKeys(), queueKeys(), jobKeys(), retryKeys(), breakerKeys(), gatewayKeys(), otherKeys(),
+		cacheKeys(), queueKeys(), jobKeys(), retryKeys(), breakerKeys(), gatewayKeys(), watchKeys(), otherKeys(),
 	} {
 		all = append(all, part...)
 	}

@@ -276,16 +276,6 @@ func gatewayKeys() []*settings.Key {
 func otherKeys() []*settings.Key {
 	return []*settings.Key{
 		{
-			Path: "monitor.enabled", Kind: settings.Bool, Initial: "true", Env: "ENABLE_PERFORMANCE_MONITORING",
-			Doc:   "Measurement of calls.",
-			Later: &settings.Later{Inert: []string{"true"}, Instead: "Calls are always measured."},
-		},
-		{
-			Path: "monitor.response_time", Kind: settings.Duration, Low: ms, High: day, Initial: "30s", Env: "MAX_RESPONSE_TIME_MS", Unit: "ms",
-			Doc:   "The response time to keep, for alarms.",
-			Later: &settings.Later{Instead: "There are no alarms; the histogram of response times is at /metrics."},
-		},
-		{
 			Path: "log.level", Kind: settings.Choice, Choices: []string{"debug", "info", "warn", "error"}, Initial: "info", Env: "FOREBAY_LOG_LEVEL",
 			Doc: "The least important lines that are logged.",
 		},
@@ -313,11 +303,6 @@ func otherKeys() []*settings.Key {
 		awsKey("store.dynamodb.cache", "BEDROCK_CACHE_TABLE", "The DynamoDB table of the cache."),
 		awsKey("store.dynamodb.ledger", "", "The DynamoDB table of costs."),
 		awsKey("store.dynamodb.control", "", "The DynamoDB table of alarms and scaling."),
-		{
-			Path: "alarms.topic", Kind: settings.Text, Env: "BEDROCK_ALERT_TOPIC_ARN", Example: "arn:aws:sns:eu-central-1:123456789012:alerts",
-			Doc:   "The SNS topic that alarms go to.",
-			Later: &settings.Later{Refuse: true, Instead: "There are no alarms; the numbers are at /metrics."},
-		},
 	}
 }
 

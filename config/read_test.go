@@ -206,7 +206,7 @@ func TestSpecificationsVariables(t *testing.T) {
 		{"ENABLE_REQUEST_QUEUING=false", "queue.enabled", "false", false},
 		{"ENABLE_RESPONSE_CACHING=false", "cache.enabled", "false", false},
 		{"ENABLE_GRACEFUL_DEGRADATION=false", "degrade.enabled", "false", false},
-		{"MAX_RESPONSE_TIME_MS=25000", "monitor.response_time", "25s", true},
+		{"MAX_RESPONSE_TIME_MS=25000", "monitor.response_time", "25s", false},
 		{"QUEUE_THRESHOLD=40", "queue.warn", "40", false},
 		{"CACHE_DEFAULT_TTL_HOURS=12", "cache.ttl", "12h", false},
 		{"CACHE_DEFAULT_TTL_HOURS=0.5", "cache.ttl", "30m", false},

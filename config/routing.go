@@ -8,6 +8,7 @@ import (
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/config/internal/settings"
 	"github.com/forebay-ai/forebay/cost"
+	"github.com/forebay-ai/forebay/cost/prices"
 	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/route"
@@ -17,9 +18,9 @@ import (
 const holdAll = "all"
 
 // target reads one target of a model.
-func (f *File) target(at func(...string) []string) forebay.Target {
+func (f *File) target(at func(...string) []string, list *prices.Table) forebay.Target {
 	v := f.values
-	return forebay.Target{
+	t := forebay.Target{
 		Provider: v.Text(at("provider")...), Model: v.Text(at("model")...), Family: v.Text(at("family")...),
 		Price: cost.Price{
 			Input: v.Int(at("price", "input")...), Output: v.Int(at("price", "output")...),
@@ -33,6 +34,10 @@ func (f *File) target(at func(...string) []string) forebay.Target {
 			OutputBurn:        v.Float(at("output_burndown")...),
 		},
 	}
+	if t.Price.IsZero() {
+		t.Tariff = f.tariff(list, t.Provider, t.Model, t.Region)
+	}
+	return t
 }
 
 // course reads how an operation's calls, or all calls, go about failures.

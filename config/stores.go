@@ -13,6 +13,7 @@ import (
 	"github.com/forebay-ai/forebay/cache"
 	"github.com/forebay-ai/forebay/config/internal/settings"
 	"github.com/forebay-ai/forebay/envelope"
+	"github.com/forebay-ai/forebay/ledger"
 	"github.com/forebay-ai/forebay/store/sqlite"
 )
 
@@ -39,7 +40,7 @@ func (f *File) OpenStores(ctx context.Context, log *slog.Logger) (*Stores, error
 		return &Stores{}, nil
 	}
 	v := f.values
-	store, err := sqlite.Open(ctx, sqlite.Config{Dir: dir, CacheBytes: v.Int("cache", "disk"), Backlog: v.Bool("jobs", "enabled"), Logger: log})
+	store, err := sqlite.Open(ctx, sqlite.Config{Dir: dir, CacheBytes: v.Int("cache", "disk"), Backlog: v.Bool("jobs", "enabled"), Log: true, Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("store.dir: %w", err)
 	}
@@ -110,6 +111,22 @@ func (f *File) MasterKeyFile() string {
 func (s *Stores) Attach(cfg *forebay.Config) {
 	cfg.Cache.Persistent = s.cache
 	cfg.Jobs.Store, cfg.Jobs.Keys, cfg.Jobs.Hooks = s.jobs.Store, s.jobs.Keys, s.jobs.Hooks
+}
+
+// Log is where the log of calls, series and alarms are kept; nil where nothing is stored.
+func (s *Stores) Log() *sqlite.Log {
+	if s.store == nil {
+		return nil
+	}
+	return s.store.Log()
+}
+
+// Ledger is where the books are kept; nil where nothing is stored.
+func (s *Stores) Ledger() ledger.Store {
+	if s.store == nil {
+		return nil
+	}
+	return s.store.Ledger()
 }
 
 // HookSecrets gives what webhooks of a tenant are signed with: 32 bytes that come from

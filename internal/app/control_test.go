@@ -18,10 +18,10 @@ func TestControl(t *testing.T) {
 		"/metrics": true, "/v1/cache": true, "/v1/cache/invalidate": true, "/v1/cache/warmup": true, "/v1/jobs/pause": true, "/v1/jobs/resume": true,
 		"/v1/targets": true, "/v1/breakers": true,
 	}
-	both := map[string]bool{"/healthz": true, "/readyz": true, "/v1/health": true, "/v1/cache/explain": true, "/v1/jobs/stats": true, "/v1/jobs/purge": true}
+	both := map[string]bool{"/healthz": true, "/readyz": true, "/v1/health": true, "/v1/cache/explain": true}
 	for _, r := range gateway.Routes() {
 		path := strings.NewReplacer("{id...}", "some/id", "{id}", "some-id", "{operation}", "vc-analysis").Replace(r.Pattern)
-		for base, served := range map[string]bool{s.URL(): !operators[r.Pattern], s.ControlURL(): operators[r.Pattern] || both[r.Pattern]} {
+		for base, served := range map[string]bool{s.URL(): !operators[r.Pattern], s.ControlURL(): operators[r.Pattern] || both[r.Pattern] || strings.HasPrefix(r.Pattern, "/v1/jobs")} {
 			req, err := http.NewRequestWithContext(t.Context(), r.Method, base+path, http.NoBody)
 			if err != nil {
 				t.Fatal(err)
@@ -50,7 +50,7 @@ func TestControl(t *testing.T) {
 func TestControlMessages(t *testing.T) {
 	s := start(t, app.Options{File: file(t, map[string]string{"control": "127.0.0.1:0"})})
 	for address, want := range map[string]string{
-		s.ControlURL() + "/v1/models": "nothing is served at this address but /metrics, /healthz, /readyz, /v1/health and what runs cache, jobs and targets. ",
+		s.ControlURL() + "/v1/models": "nothing is served at this address but the dashboard, metrics, health and what operators see and run. ",
 		s.URL() + "/metrics":          "nothing is served at this address under this path: the address of control has it. ",
 	} {
 		if _, body, _ := s.get(address, ""); !strings.Contains(body, want) {

@@ -6,15 +6,26 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/console"
 	"github.com/forebay-ai/forebay/gateway"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
+	"github.com/forebay-ai/forebay/observe"
 )
 
 // The reference pages are written by hand; what they have to name is not.
 func TestReferenceNamesEverything(t *testing.T) {
 	http := page(t, "../../docs/reference/http.md")
-	for _, r := range gateway.Routes() {
+	api, err := console.New(console.Config{Client: new(forebay.Client), Observer: new(observe.Observer)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes := gateway.Routes()
+	for _, e := range api.Endpoints() {
+		routes = append(routes, e.Route)
+	}
+	for _, r := range routes {
 		if !strings.Contains(http, "`"+r.Method+" "+r.Pattern+"` | "+r.Scope+" |") {
 			t.Errorf("http.md has no row for %s %s with scope %s", r.Method, r.Pattern, r.Scope)
 		}
@@ -36,7 +47,7 @@ func TestReferenceNamesEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	metrics := page(t, "../../docs/reference/metrics.md")
+	metrics := page(t, "../../docs/metrics.md")
 	for _, f := range families {
 		if name := f.GetName(); strings.HasPrefix(name, "forebay_") && !strings.Contains(metrics, "`"+name+"`") {
 			t.Errorf("metrics.md does not name %s", name)

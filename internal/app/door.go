@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // door is a listener with the server that serves it.
@@ -16,13 +17,14 @@ type door struct {
 	ln     net.Listener
 	cancel context.CancelFunc // ends the contexts of all its requests
 	conns  sync.WaitGroup     // counts connections until their handlers have returned
+	open   *atomic.Int64      // counts those of all doors
 	done   chan struct{}      // closed when Serve has returned
 }
 
 // newDoor makes a door of a server and a listener that nobody else uses.
-func newDoor(name string, server *http.Server, ln net.Listener) *door {
+func newDoor(name string, server *http.Server, ln net.Listener, open *atomic.Int64) *door {
 	base, cancel := context.WithCancel(context.Background())
-	d := &door{name: name, http: server, ln: ln, cancel: cancel, done: make(chan struct{})}
+	d := &door{name: name, http: server, ln: ln, cancel: cancel, done: make(chan struct{}), open: open}
 	server.BaseContext = func(net.Listener) context.Context { return base }
 	server.ConnState = d.count
 	return d
@@ -34,8 +36,10 @@ func (d *door) count(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		d.conns.Add(1)
+		d.open.Add(1)
 	case http.StateClosed, http.StateHijacked:
 		d.conns.Done()
+		d.open.Add(-1)
 	}
 }
 

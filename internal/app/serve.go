@@ -9,13 +9,16 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/access"
 	"github.com/forebay-ai/forebay/config"
+	"github.com/forebay-ai/forebay/dashboard"
 	"github.com/forebay-ai/forebay/gateway"
 )
 
@@ -43,9 +46,12 @@ type Options struct {
 // Run frees what it holds.
 type Server struct {
 	client *forebay.Client
-	stores *config.Stores // closed after the client; nil where it brought its own
-	audit  *audit         // the same
-	texts  *templates     // nil where no prepared texts lie in directories
+	stores *config.Stores     // closed after the client; nil where it brought its own
+	audit  *audit             // the same
+	watch  *watching          // the same
+	page   *dashboard.Handler // nil where there is none
+	conns  atomic.Int64       // open connections of callers
+	texts  *templates         // nil where no prepared texts lie in directories
 	gate   *gateway.Gateway
 	doors  []*door // in the order of their start: control, where there is one, and calls
 	warmup *warmup // what to fetch at the start; nil for nothing
@@ -102,9 +108,14 @@ func (s *Server) makeClient(o Options) error {
 	}
 	cfg.Auditor = s.audit
 	cfg.Logger, cfg.Cache.Logger = o.Logger, o.Logger
-	if s.client, err = forebay.New(cfg); err != nil {
+	if s.watch, err = newWatching(context.Background(), o, s.stores, &cfg); err != nil {
 		return errors.Join(err, s.closeStores())
 	}
+	s.watch.conns = &s.conns
+	if s.client, err = forebay.New(cfg); err != nil {
+		return errors.Join(err, s.watch.close(context.Background()), s.closeStores())
+	}
+	s.watch.bind(s.client)
 	s.texts = newTemplates(o.File, s.client.SetTemplates, o.Logger)
 	return nil
 }
@@ -119,8 +130,12 @@ func (s *Server) closeStores() error {
 
 // open makes the gateway and takes its addresses, that of control first.
 func (s *Server) open(o Options) error {
+	cfg := gatewayConfig(o, s.client, s.stores)
+	if err := s.addConsole(o, &cfg); err != nil {
+		return err
+	}
 	var err error
-	if s.gate, err = gateway.New(gatewayConfig(o, s.client, s.stores)); err != nil {
+	if s.gate, err = gateway.New(cfg); err != nil {
 		return err
 	}
 	if s.warmup, err = openWarmup(o.File); err != nil {
@@ -128,12 +143,52 @@ func (s *Server) open(o Options) error {
 	}
 	var calls http.Handler = s.gate
 	if o.File.Control != "" {
-		if err := s.listen("control", o.File.Control, controlOnly(s.gate)); err != nil {
+		if err := s.listen("control", o.File.Control, withPage(s.page, controlOnly(s.gate))); err != nil {
 			return err
 		}
 		calls = withoutControl(s.gate)
+	} else {
+		calls = withPage(s.page, calls)
 	}
 	return s.listen("listen", o.File.Listen, calls)
+}
+
+// addConsole adds the API of operators and the sessions of the dashboard. A client that
+// somebody else made is not watched.
+func (s *Server) addConsole(o Options, cfg *gateway.Config) error {
+	if s.watch == nil {
+		return nil
+	}
+	ring, err := access.NewRing(cfg.Keys)
+	if err != nil {
+		return err
+	}
+	if s.page, err = s.watch.page(ring, cfg.Open); err != nil {
+		return err
+	}
+	api, err := s.watch.console(o, s.client, s.audit, s.page)
+	if err != nil {
+		return err
+	}
+	cfg.Endpoints = api.Endpoints()
+	if s.page != nil && !cfg.Open {
+		cfg.Session = s.page.Authorize
+	}
+	return nil
+}
+
+// withPage serves the dashboard beside next.
+func withPage(page *dashboard.Handler, next http.Handler) http.Handler {
+	if page == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/ui" || strings.HasPrefix(r.URL.Path, "/ui/") {
+			page.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // listen adds a door at addr, which is the value of the configuration's key.
@@ -144,7 +199,7 @@ func (s *Server) listen(key, addr string, h http.Handler) error {
 	}
 	server := s.gate.Server()
 	server.Handler = h
-	s.doors = append(s.doors, newDoor(key, server, ln))
+	s.doors = append(s.doors, newDoor(key, server, ln, &s.conns))
 	return nil
 }
 
@@ -220,6 +275,8 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	var wg, client sync.WaitGroup
 	client.Go(func() { _ = s.client.Run(work) })
+	unwatch := s.startWatch()
+	defer func() { _ = unwatch() }() // stop has told its error
 	if s.warmup != nil {
 		wg.Go(func() { s.warmup.run(work, s) })
 	}
@@ -244,15 +301,30 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-failed:
 	case <-ctx.Done():
 	}
-	return errors.Join(err, s.stop(func() {
+	return errors.Join(err, s.stop(func() error {
 		stop()
 		client.Wait()
+		return unwatch() // after the last call has ended
 	}))
+}
+
+// startWatch begins to watch the client. What it returns ends that, and waits for it.
+func (s *Server) startWatch() func() error {
+	if s.watch == nil {
+		return func() error { return nil }
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.watch.run(ctx) }()
+	return sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})
 }
 
 // stop drains and closes the doors, the last one first. idle ends the client's own
 // work, which still uses the stores.
-func (s *Server) stop(idle func()) error {
+func (s *Server) stop(idle func() error) error {
 	s.log.Info("draining", "for_at_most", s.drain.String())
 	start := time.Now()
 	late, cancel := context.WithTimeout(context.Background(), s.drain)
@@ -261,7 +333,10 @@ func (s *Server) stop(idle func()) error {
 	for _, d := range slices.Backward(s.doors) {
 		err = errors.Join(err, d.close(late))
 	}
-	idle()
+	unwritten := idle()
+	if unwritten != nil {
+		s.log.Error("not all that was measured could be written", "error", unwritten)
+	}
 	err = errors.Join(err, s.closeStores())
 	if err != nil {
 		return fmt.Errorf("the drain of %s was too short: %w", s.drain, err)

@@ -45,6 +45,7 @@ failing provider, and measures every step.`,
 	root.SetArgs(args)
 	root.AddCommand(serveCommand(s), demoCommand(s), replayCommand(s), simulateCommand(s),
 		cacheCommand(s), jobsCommand(s), storeCommand(s), targetsCommand(s), breakerCommand(s), explainCommand(s),
+		topCommand(s), requestsCommand(s), alarmsCommand(s), costCommand(s),
 		validateCommand(s), configCommand(s), versionCommand(s))
 	group(root)
 	root.SetHelpCommand(helpCommand())

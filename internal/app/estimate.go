@@ -1,0 +1,52 @@
+package app
+
+import (
+	"cmp"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/cost"
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// usualOutput is the answer that is reserved for where a call bounds it nowhere, in tokens:
+// longer than most. What the answer really takes is settled.
+const usualOutput = 1024
+
+// estimate says what a call may cost: its prompt and the longest answer that it allows, at
+// the most expensive target of its model.
+func estimate(cfg forebay.Config) func(*llm.Request) int64 {
+	return func(req *llm.Request) int64 {
+		name := cmp.Or(req.Model, cfg.Operations[req.Operation].Model, cfg.Defaults.Model)
+		m, ok := cfg.Models[name]
+		if !ok {
+			m = cfg.Models["*"]
+		}
+		output := 0
+		if d, ok := req.Dialect.(llm.OutputBounder); ok {
+			output = d.MaxOutput(req)
+		}
+		u := cost.Estimate(len(req.Body), 0)
+		u.Output = int64(cmp.Or(output, usualOutput))
+		most := int64(0)
+		for i := range m.Targets {
+			most = max(most, m.Targets[i].MicroUSD(u, req.Arrived))
+		}
+		return most
+	}
+}
+
+// gatherer gives the metrics of a client that is made later.
+type gatherer struct{ *watching }
+
+// Gather implements prometheus.Gatherer.
+func (g gatherer) Gather() ([]*dto.MetricFamily, error) {
+	if m := g.monitor.Load(); m != nil {
+		return m.Registry().Gather()
+	}
+	return nil, nil
+}
+
+var _ prometheus.Gatherer = gatherer{}

@@ -1,0 +1,267 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/access"
+	"github.com/forebay-ai/forebay/alarm/notify"
+	"github.com/forebay-ai/forebay/budget"
+	"github.com/forebay-ai/forebay/config"
+	"github.com/forebay-ai/forebay/console"
+	"github.com/forebay-ai/forebay/dashboard"
+	"github.com/forebay-ai/forebay/ledger"
+	"github.com/forebay-ai/forebay/monitor"
+	"github.com/forebay-ai/forebay/observe"
+	"github.com/forebay-ai/forebay/requestlog"
+	"github.com/forebay-ai/forebay/telemetry"
+)
+
+// watching is what watches a client: series, alarms, the log of calls, the books, traces.
+type watching struct {
+	file     *config.File
+	cfg      config.Watch
+	observer *observe.Observer
+	calls    *requestlog.Log // nil where calls are not logged
+	books    *ledger.Ledger
+	notify   *notify.Dispatcher
+	traces   *telemetry.Exporter // nil where nothing is sent
+	conns    *atomic.Int64       // open connections of callers
+	log      *slog.Logger
+
+	monitor atomic.Pointer[monitor.Monitor] // set once there is a client
+	unwatch func()                          // stops the monitor from asking the observer
+}
+
+// leastLease is how long a reservation lasts that is never settled; longer than any call.
+const leastLease = 10 * time.Minute
+
+// newWatching makes what watches the client of cfg, and puts it into cfg.
+func newWatching(ctx context.Context, o Options, stores *config.Stores, cfg *forebay.Config) (*watching, error) {
+	w := &watching{file: o.File, log: o.Logger, conns: new(atomic.Int64)}
+	var err error
+	if w.cfg, err = o.File.Watch(); err != nil {
+		return nil, err
+	}
+	var budgets []string
+	for _, b := range w.cfg.Budgets {
+		budgets = append(budgets, b.Name)
+	}
+	cfg.Metrics = monitor.Config{Budgets: budgets, Objective: w.cfg.Objective, Custom: w.cfg.Custom, Functions: w.cfg.Functions, Version: o.Version}
+	if err := w.openNotify(); err != nil {
+		return nil, err
+	}
+	if w.cfg.Books {
+		if err := w.openBooks(ctx, stores, cfg); err != nil {
+			return nil, err
+		}
+	}
+	if w.cfg.Requests {
+		w.calls = requestlog.New(requestlog.Config{
+			Store: callStore(stores), Retention: w.cfg.Retention, MaxEntries: w.cfg.MaxRequests, OnDrop: w.lose("request_log"), Logger: o.Logger,
+		})
+	}
+	if err := w.openTraces(ctx, o); err != nil {
+		return nil, err
+	}
+	if w.observer, err = observe.New(ctx, w.observed(stores)); err != nil {
+		return nil, err
+	}
+	cfg.Observer = w.observer
+	return w, nil
+}
+
+// callStore is the log's store, or none: a nil *sqlite.Log would be a store that is not
+// nil.
+func callStore(s *config.Stores) requestlog.Store {
+	if log := s.Log(); log != nil {
+		return log
+	}
+	return nil
+}
+
+// observed configures the observer.
+func (w *watching) observed(stores *config.Stores) observe.Config {
+	c := observe.Config{
+		Definitions: w.cfg.Alarms, Name: w.cfg.Telemetry.Service, Group: w.cfg.Group, Repeat: w.cfg.Repeat, PerUSD: w.perUSD(),
+		Notices: w.notify.Send, Alerting: w.notify.Healthy, Objective: w.cfg.Objective, Custom: w.cfg.Custom, Log: w.calls, Ledger: w.books,
+		Connections: func() int { return int(w.conns.Load()) }, Logger: w.log,
+	}
+	if w.traces != nil {
+		c.Tracer = w.traces
+	}
+	if log := stores.Log(); log != nil {
+		c.Series, c.Alarms = log, log
+	}
+	return c
+}
+
+// perUSD are today's exchange rates, for alarms in other currencies.
+func (w *watching) perUSD() map[string]float64 {
+	rates := map[string]float64{}
+	for _, currency := range w.cfg.Rates.Currencies() {
+		if rate, ok := w.cfg.Rates.At(currency, time.Now()); ok {
+			rates[currency] = float64(rate.Micro) / 1e6
+		}
+	}
+	return rates
+}
+
+func (w *watching) openNotify() error {
+	notifiers, err := w.file.Notifiers(w.log)
+	if err != nil {
+		return err
+	}
+	w.notify, err = notify.New(notify.Config{Notifiers: notifiers, Source: w.cfg.Telemetry.Service, OnDrop: w.lose("notices"), Logger: w.log})
+	return err
+}
+
+func (w *watching) openBooks(ctx context.Context, stores *config.Stores, cfg *forebay.Config) error {
+	store := stores.Ledger()
+	if store == nil {
+		store = ledger.NewMemory()
+	}
+	longest := cfg.Defaults.Deadline
+	for _, op := range cfg.Operations {
+		longest = max(longest, op.Deadline)
+	}
+	book, err := budget.New(budget.Config{Rules: w.cfg.Budgets, Lease: max(leastLease, longest+time.Minute)})
+	if err != nil {
+		return err
+	}
+	w.books, err = ledger.Open(ctx, ledger.Config{Store: store, Budgets: book, Estimate: estimate(*cfg), OnDrop: w.lose("ledger"), Logger: w.log})
+	if err != nil {
+		return err
+	}
+	cfg.Ledger = w.books
+	return nil
+}
+
+func (w *watching) openTraces(ctx context.Context, o Options) error {
+	t := w.cfg.Telemetry
+	if t.Endpoint == "" {
+		return nil
+	}
+	var err error
+	w.traces, err = telemetry.Start(ctx, telemetry.Config{
+		Endpoint: t.Endpoint, Headers: t.Headers, ServiceName: t.Service, Version: o.Version, Interval: t.Interval, SampleRatio: t.Sample,
+		Gatherer: gatherer{w}, OnDrop: w.lose("spans"), Logger: w.log,
+	})
+	return err
+}
+
+// lose counts measurements that were lost.
+func (w *watching) lose(what string) func(int64) {
+	return func(n int64) {
+		if w.observer != nil {
+			w.observer.Lose(n)
+		}
+		if m := w.monitor.Load(); m != nil {
+			m.Dropped(what, n)
+		}
+	}
+}
+
+// bind begins to watch a client that was made with what newWatching said.
+func (w *watching) bind(c *forebay.Client) {
+	w.monitor.Store(c.Monitor())
+	w.observer.Bind(c)
+	c.Monitor().Attach(w.observer)
+	w.unwatch = c.Monitor().Watch(monitor.Source{State: w.observer.State})
+	if w.traces != nil {
+		c.Monitor().Attach(w.traces)
+	}
+}
+
+// run does the work beside calls until ctx ends, and then writes what is left.
+func (w *watching) run(ctx context.Context) error {
+	var jobs sync.WaitGroup
+	var mu sync.Mutex // guards faults
+	var faults []error
+	work := func(what string, run func(context.Context) error) {
+		jobs.Go(func() {
+			if err := run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				mu.Lock()
+				defer mu.Unlock()
+				faults = append(faults, fmt.Errorf("%s: %w", what, err))
+			}
+		})
+	}
+	work("series and alarms", w.observer.Run)
+	work("notices", w.notify.Run)
+	if w.calls != nil {
+		work("log of calls", w.calls.Run)
+	}
+	if w.books != nil {
+		work("books", w.books.Run)
+	}
+	jobs.Wait()
+	w.unwatch()
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return errors.Join(append(faults, w.close(late))...)
+}
+
+// close writes what is left.
+func (w *watching) close(ctx context.Context) error {
+	var err error
+	if w.books != nil {
+		err = w.books.Close(ctx)
+	}
+	if w.traces != nil {
+		err = errors.Join(err, w.traces.Close(ctx))
+	}
+	return err
+}
+
+// console makes the API of operators.
+func (w *watching) console(o Options, c *forebay.Client, auditor forebay.Auditor, page *dashboard.Handler) (*console.Console, error) {
+	cfg := console.Config{
+		Client: c, Observer: w.observer, Monitor: c.Monitor(), Log: w.calls, Ledger: w.books, Notify: w.notify, Rates: w.cfg.Rates,
+		Profile: w.cfg.Profile, Version: o.Version, File: strings.Join(o.File.Found(), "; "), Configuration: func() []console.ConfigEntry { return entries(o.File) },
+		ReadOnly: w.cfg.ReadOnly, Open: len(o.File.Keys) == 0, Auditor: auditor,
+	}
+	if page != nil {
+		cfg.CSRF = func(r *http.Request) string {
+			_, csrf, _ := page.Session(r)
+			return csrf
+		}
+	}
+	return console.New(cfg)
+}
+
+// page makes the dashboard; nil where there is none.
+func (w *watching) page(ring *access.Ring, open bool) (*dashboard.Handler, error) {
+	if !w.cfg.Dashboard {
+		return nil, nil
+	}
+	cfg := dashboard.Config{ReadOnly: w.cfg.ReadOnly, TrustedProxies: w.cfg.Proxies, Logger: w.log}
+	if !open {
+		cfg.Authenticate = func(_ context.Context, secret string) (*access.Grant, error) {
+			grant, err := ring.Find(http.Header{"Authorization": {"Bearer " + secret}}, time.Now())
+			if err != nil {
+				return nil, err
+			}
+			return grant, nil
+		}
+		cfg.Grant = func(name string) (*access.Grant, bool) { return ring.Named(name, time.Now()) }
+	}
+	return dashboard.New(cfg)
+}
+
+// entries is the configuration as it is shown.
+func entries(f *config.File) []console.ConfigEntry {
+	var all []console.ConfigEntry
+	for _, v := range f.Explained() {
+		all = append(all, console.ConfigEntry{Key: v.Key, Value: v.Value, Default: v.Default, Origin: v.Origin, Doc: v.Doc})
+	}
+	return all
+}
