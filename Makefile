@@ -26,6 +26,7 @@ vet: ## go vet, every module
 	$(GO) vet ./...
 	cd bench && $(GO) vet ./...
 	cd sdktest && $(GO) vet ./...
+	cd uitest && $(GO) vet ./...
 
 .PHONY: lint
 lint: ## staticcheck
@@ -36,10 +37,12 @@ tidy: ## go.mod and go.sum are what the code needs
 	$(GO) mod tidy -diff
 	cd bench && $(GO) mod tidy -diff
 	cd sdktest && $(GO) mod tidy -diff
+	cd uitest && $(GO) mod tidy -diff
 
 .PHONY: generated
 generated: ## generated files are what their generators make
 	$(GO) test ./config -run 'Reference' -count=1
+	$(GO) test ./alarm ./alarm/export ./cost/prices/... ./deploy/observability -run 'Documentation|Committed|Generated|Deterministic|Differences|Golden' -count=1
 
 .PHONY: race
 race: ## all tests under the race detector, in random order
@@ -48,7 +51,7 @@ race: ## all tests under the race detector, in random order
 
 .PHONY: test
 test: ## all tests of all modules, each with its own set-up
-	( rc=0; for module in . sdktest bench; do ( cd $$module && $(GO) test -count=1 -timeout=30m -json ./... ) || rc=1; done; exit $$rc ) | $(report)
+	( rc=0; for module in . sdktest bench uitest; do ( cd $$module && $(GO) test -count=1 -timeout=30m -json ./... ) || rc=1; done; exit $$rc ) | $(report)
 
 .PHONY: bench
 bench: ## Forebay beside a bare reverse proxy, interleaved in one run

@@ -1,0 +1,1 @@
+(()=>{try{let e=localStorage.getItem("forebay-theme"),t=e==="dark"||e!=="light"&&matchMedia("(prefers-color-scheme: dark)").matches;document.documentElement.dataset.theme=t?"dark":"light"}catch{}})();
