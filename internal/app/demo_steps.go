@@ -240,6 +240,7 @@ func (d *demo) where(w io.Writer, upstream string) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `
   gateway   %[1]s/v1            OpenAI's protocol; no key is needed on this machine
+  dashboard %[1]s/ui/           what happened above, in a browser
   health    %[1]s/v1/health
   metrics   %[1]s/metrics
   jobs      %[1]s/v1/jobs           durable while this runs; then their directory is removed

@@ -251,6 +251,14 @@ func (s *Server) ControlURL() string {
 	return localURL(s.doors[0].ln.Addr())
 }
 
+// DashboardURL is the dashboard's address on this machine, or empty where there is none.
+func (s *Server) DashboardURL() string {
+	if s.page == nil {
+		return ""
+	}
+	return localURL(s.doors[0].ln.Addr()) + "/ui/"
+}
+
 // localURL is how this machine reaches addr: an address that stands for all of
 // them is no address to connect to everywhere.
 func localURL(addr net.Addr) string {

@@ -21,6 +21,7 @@ func TestAnnounce(t *testing.T) {
 	}{
 		"open": {want: func(s *app.Server) string {
 			return "  gateway  " + s.URL() + "/v1   OpenAI's protocol\n" +
+				"  look     " + s.URL() + "/ui/   the dashboard\n" +
 				"  health   " + s.URL() + "/v1/health\n" +
 				"  metrics  " + s.URL() + "/metrics\n" +
 				"  found    flag --upstream: 1 in this order: http://127.0.0.1:1/v1\n" +
@@ -30,6 +31,7 @@ func TestAnnounce(t *testing.T) {
 			flags: map[string]string{"control": "127.0.0.1:0"}, env: []string{"FOREBAY_KEYS=web:CANARY-0123456789abcdef"},
 			want: func(s *app.Server) string {
 				return "  gateway  " + s.URL() + "/v1   OpenAI's protocol\n" +
+					"  look     " + s.ControlURL() + "/ui/   the dashboard\n" +
 					"  health   " + s.ControlURL() + "/v1/health\n" +
 					"  metrics  " + s.ControlURL() + "/metrics\n" +
 					"  found    flag --upstream: 1 in this order: http://127.0.0.1:1/v1\n" +

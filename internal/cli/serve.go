@@ -70,6 +70,9 @@ func serving(file *config.File, server *app.Server) []any {
 	if control := server.ControlURL(); control != "" {
 		attrs = append(attrs, "control", control)
 	}
+	if page := server.DashboardURL(); page != "" {
+		attrs = append(attrs, "dashboard", page)
+	}
 	return attrs
 }
 
@@ -79,7 +82,11 @@ func announce(w io.Writer, file *config.File, server *app.Server) {
 	if control := server.ControlURL(); control != "" {
 		metrics = control
 	}
-	fmt.Fprintf(w, "  gateway  %s/v1   OpenAI's protocol\n  health   %s/v1/health\n  metrics  %s/metrics\n", url, metrics, metrics)
+	fmt.Fprintf(w, "  gateway  %s/v1   OpenAI's protocol\n", url)
+	if page := server.DashboardURL(); page != "" {
+		fmt.Fprintf(w, "  look     %s   the dashboard\n", page)
+	}
+	fmt.Fprintf(w, "  health   %s/v1/health\n  metrics  %s/metrics\n", metrics, metrics)
 	for _, found := range file.Found() {
 		fmt.Fprintf(w, "  found    %s\n", found)
 	}

@@ -25,6 +25,7 @@ type viewed struct {
 	remote
 	output string
 	asJSON bool
+	csv    bool // the command writes csv too
 }
 
 func (v *viewed) register(c *cobra.Command, s Streams, scope string) {
@@ -35,10 +36,13 @@ func (v *viewed) register(c *cobra.Command, s Streams, scope string) {
 
 // print asks for path and shows the answer: as it came, or what show makes of it.
 func (v *viewed) print(ctx context.Context, s Streams, path string, into any, show func() error) error {
-	if v.output != "csv" {
+	switch {
+	case !v.csv:
 		if err := checkOutput(v.output); err != nil {
 			return err
 		}
+	case v.output != "table" && v.output != "csv" && v.output != "json":
+		return usageError{fmt.Errorf("--output %q: table, csv or json", v.output)}
 	}
 	raw, err := v.raw(ctx, http.MethodGet, path, nil)
 	if err != nil {
@@ -136,7 +140,7 @@ func topPage(c *cobra.Command, s Streams, r *remote, terminal bool) error {
 }
 
 func costCommand(s Streams) *cobra.Command {
-	var v viewed
+	v := viewed{csv: true}
 	c := &cobra.Command{
 		Use:   "cost",
 		Short: "Print what calls have cost, by user, model, operation or day",

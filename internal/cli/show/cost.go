@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/forebay-ai/forebay/budget"
 	"github.com/forebay-ai/forebay/console"
@@ -112,9 +114,10 @@ func CostCSV(w io.Writer, c *console.CostReport) error {
 	return out.Error()
 }
 
-// formula keeps a spreadsheet from running a name as a formula, as OWASP advises.
+// formula keeps a spreadsheet from running a name as a formula, as OWASP advises; the wide
+// forms are for those that read them as the narrow ones.
 func formula(s string) string {
-	if s != "" && (s[0] == '=' || s[0] == '+' || s[0] == '-' || s[0] == '@' || s[0] == '\t' || s[0] == '\r') {
+	if c, _ := utf8.DecodeRuneInString(s); s != "" && strings.ContainsRune("=+-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20", c) {
 		return "'" + s
 	}
 	return s
