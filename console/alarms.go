@@ -17,6 +17,9 @@ import (
 // maxSilence is the longest silence: a longer one is an alarm to be changed.
 const maxSilence = 30 * 24 * time.Hour
 
+// maxComment bounds what is said about a silence, in bytes.
+const maxComment = 500
+
 // transitions serves GET /v1/breakers/history.
 func (c *Console) transitions(v *gateway.Visit) error {
 	q, err := v.Query([]string{"window"})
@@ -114,8 +117,11 @@ func (c *Console) silence(v *gateway.Visit) error {
 			Fix: "Send a duration such as 2h.",
 		}
 	}
-	if len(in.Comment) > 500 || len(in.Of) > 256 {
-		return &llm.Error{Kind: llm.CallerInvalidRequest, Param: "comment", Message: "the comment is longer than 500 bytes, or of longer than 256", Fix: "Shorten it."}
+	if len(in.Comment) > maxComment {
+		return &llm.Error{Kind: llm.CallerInvalidRequest, Param: "comment", Message: "comment is longer than 500 bytes", Fix: "Shorten it."}
+	}
+	if len(in.Of) > maxName {
+		return &llm.Error{Kind: llm.CallerInvalidRequest, Param: "of", Message: "of is longer than 256 bytes", Fix: "Send a target or an operation."}
 	}
 	if err := c.audit(v.Request.Context(), v, "alarm.silence", map[string]string{"alarm": in.Alarm, "of": in.Of, "for": in.For, "comment": in.Comment}); err != nil {
 		return err

@@ -21,7 +21,7 @@ import (
 type Config struct {
 	Client   *forebay.Client
 	Observer *observe.Observer
-	Monitor  *monitor.Monitor
+	Monitor  *monitor.Monitor // nil means the client's
 	Log      *requestlog.Log
 	Ledger   *ledger.Ledger
 	Notify   *notify.Dispatcher
@@ -47,6 +47,9 @@ type Console struct{ cfg Config }
 func New(cfg Config) (*Console, error) {
 	if cfg.Client == nil || cfg.Observer == nil {
 		return nil, errors.New("console: Client and Observer are required")
+	}
+	if cfg.Monitor == nil {
+		cfg.Monitor = cfg.Client.Monitor()
 	}
 	return &Console{cfg: cfg}, nil
 }
@@ -81,6 +84,7 @@ func (c *Console) Endpoints() []gateway.Endpoint {
 		post(pathTest, access.Admin, "Sends a test notice.", c.testAlarms),
 		get("/v1/cost", access.Metrics, "What calls have cost, by user, model, operation, day; admin: of all tenants.", c.cost),
 		get("/v1/cost/analysis", access.Metrics, "What was paid, and what it would have been without cache and sharing.", c.analysis),
+		get("/v1/cost/allocation", access.Admin, "Divides a shared cost, such as that of servers, among users or tenants.", c.allocation),
 		post("/v1/cost", access.Call, "Books what a user's work has cost elsewhere.", c.bookCost),
 		get("/v1/budgets", access.Metrics, "Budgets and what is left of them; admin: of all tenants.", c.budgets),
 		post("/v1/measurements", access.Call, "Takes values of custom metrics.", c.measure),

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,8 +20,12 @@ import (
 	"github.com/forebay-ai/forebay/llm"
 )
 
-// maxRows bounds the rows of a report.
-const maxRows = 1000
+const (
+	// maxRows bounds the rows of a report, and the values of one POST /v1/measurements.
+	maxRows = 1000
+	// maxName bounds names that callers send, in bytes: the books keep no longer ones.
+	maxName = 256
+)
 
 var dimensions = []ledger.Dimension{
 	ledger.ByDay, ledger.ByMonth, ledger.ByTenant, ledger.ByUser, ledger.ByKey, ledger.ByOperation, ledger.ByProvider, ledger.ByModel,
@@ -160,6 +165,46 @@ func (c *Console) analysis(v *gateway.Visit) error {
 	return v.JSON(http.StatusOK, a)
 }
 
+// allocation serves GET /v1/cost/allocation.
+func (c *Console) allocation(v *gateway.Visit) error {
+	if err := c.noLedger(); err != nil {
+		return err
+	}
+	q, err := v.Query([]string{"from", "to", "usd", "by", "driver"})
+	if err != nil {
+		return err
+	}
+	from, to, err := span(q)
+	if err != nil {
+		return err
+	}
+	usd, err := strconv.ParseFloat(q.Get("usd"), 64)
+	if err != nil || !(usd >= 0 && usd <= 1e9) {
+		return fault("usd", fmt.Sprintf("has the value %.32q", q.Get("usd")), "Send the shared cost in dollars, such as 65.")
+	}
+	by, err := groups(q)
+	if err != nil || len(by) > 1 {
+		return cmp.Or(err, fault("by", "has more than one dimension", "Send one, such as user."))
+	}
+	a := ledger.Allocation{
+		From: from, To: to, MicroUSD: int64(math.Round(usd * 1e6)), By: ledger.ByUser, Driver: ledger.Driver(cmp.Or(q.Get("driver"), string(ledger.ByRequests))),
+	}
+	if len(by) == 1 {
+		a.By = by[0]
+	}
+	if a.Driver == ledger.ByWeights {
+		return fault("driver", "needs numbers from elsewhere, which this route does not take", "Send requests, tokens or compute.")
+	}
+	shares, err := c.cfg.Ledger.Allocated(v.Request.Context(), a)
+	if err != nil {
+		return err
+	}
+	return v.JSON(http.StatusOK, CostAllocation{
+		From: from.Format(time.DateOnly), To: to.Format(time.DateOnly), By: string(a.By), Driver: string(a.Driver), MicroUSD: a.MicroUSD,
+		Shares: append([]ledger.Share{}, shares...),
+	})
+}
+
 // currency sets that of a report, at the rate of its end or of today.
 func (c *Console) currency(r *CostReport, name string, to time.Time) error {
 	if name == "" || name == "USD" {
@@ -246,13 +291,17 @@ func (c *Console) bookCost(v *gateway.Visit) error {
 	if err := v.Read(&in); err != nil {
 		return err
 	}
-	if in.User == "" || len(in.User) > 256 || len(in.Operation) > 256 {
-		return &llm.Error{Kind: llm.CallerInvalidRequest, Param: "user", Message: "user is missing, or a name is longer than 256 bytes", Fix: "Say whose cost it is."}
+	if in.User == "" || len(in.User) > maxName {
+		return &llm.Error{Kind: llm.CallerInvalidRequest, Param: "user", Message: "user is missing, or longer than 256 bytes", Fix: "Say whose cost it is."}
+	}
+	if len(in.Operation) > maxName {
+		return &llm.Error{Kind: llm.CallerInvalidRequest, Param: "operation", Message: "operation is longer than 256 bytes", Fix: "Leave it out, or send a shorter name."}
 	}
 	var amounts [3]int64
+	names := [...]string{"ai_usd", "compute_usd", "storage_usd"}
 	for i, usd := range []float64{in.AI, in.Compute, in.Storage} {
 		if !(usd >= 0 && usd <= 1e9) {
-			return &llm.Error{Kind: llm.CallerInvalidRequest, Param: "ai_usd", Message: "an amount is below 0 or above a billion dollars", Fix: "Send dollars, such as 0.05."}
+			return &llm.Error{Kind: llm.CallerInvalidRequest, Param: names[i], Message: names[i] + " is below 0 or above a billion dollars", Fix: "Send dollars, such as 0.05."}
 		}
 		amounts[i] = int64(math.Round(usd * 1e6))
 	}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -169,7 +170,7 @@ func (c *Console) operations(v *gateway.Visit) error {
 	}
 	by := cmp.Or(q.Get("by"), observe.ByOperation)
 	if !slices.Contains([]string{observe.ByOperation, observe.ByModel, observe.ByTarget}, by) {
-		return fault("by", "has an unknown value", "Send one of operation, model, target.")
+		return fault("by", fmt.Sprintf("has the value %.32q", by), "Send one of operation, model, target.")
 	}
 	now := time.Now()
 	rows := c.rows(by, series.Window{From: now.Add(-span), To: now})

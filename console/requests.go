@@ -46,7 +46,7 @@ func filter(v *gateway.Visit, q url.Values) (f requestlog.Filter, err error) {
 		if err != nil || !(usd >= 0 && usd <= 1e9) {
 			return f, fault("min_usd", fmt.Sprintf("has the value %.32q", text), "Send dollars such as 0.01.")
 		}
-		f.MinMicroUSD = int64(math.Ceil(usd * 1e6))
+		f.MinMicroUSD = int64(math.Ceil(math.Round(usd*1e9) / 1e3)) // 0.000246 times 1e6 is above 246
 	}
 	switch text := q.Get("failed"); text {
 	case "", "false":

@@ -10,7 +10,6 @@ import (
 
 	"github.com/forebay-ai/forebay/gateway"
 	"github.com/forebay-ai/forebay/internal/near"
-	"github.com/forebay-ai/forebay/observe"
 	"github.com/forebay-ai/forebay/series"
 )
 
@@ -50,7 +49,7 @@ func (c *Console) metrics(v *gateway.Visit) error {
 	}
 	list := MetricList{Object: "list", Data: []MetricEntry{}}
 	for _, m := range c.cfg.Observer.Series().Metrics() {
-		e := MetricEntry{Name: m.Name, Kind: kindNames[m.Kind], Unit: m.Unit, Doc: m.Doc, Labels: append([]string{}, observe.Labels(m.Name)...)}
+		e := MetricEntry{Name: m.Name, Kind: kindNames[m.Kind], Unit: m.Unit, Doc: m.Doc, Labels: append([]string{}, c.cfg.Observer.Labels(m.Name)...)}
 		for _, st := range stats(m.Kind) {
 			e.Stats = append(e.Stats, string(st))
 		}
@@ -76,6 +75,9 @@ func (c *Console) series(v *gateway.Visit) error {
 	}
 	if n := len(q["q"]); n == 0 || n > maxQueries {
 		return fault("q", fmt.Sprintf("is there %d times", n), fmt.Sprintf("Send 1 to %d of them, such as q=p95:duration.", maxQueries))
+	}
+	if err := c.label(q.Get("by")); err != nil {
+		return err
 	}
 	step := stepOf(span)
 	end := time.Unix(to, 0).Truncate(step).Add(step)
@@ -111,11 +113,17 @@ func (c *Console) question(text string) (question, error) {
 	ask := question{text: text, stat: series.Stat(stat), metric: metric}
 	if stat == "ratio" {
 		ask.stat = series.Sum
-		ask.metric, ask.over, _ = strings.Cut(metric, "/")
+		var two bool
+		if ask.metric, ask.over, two = strings.Cut(metric, "/"); !two || ask.over == "" {
+			return ask, fault("q", fmt.Sprintf("has %.64q, a ratio of one metric", text), "Send two counters, such as ratio:hits/lookups.")
+		}
 	}
 	var names []string
 	for _, m := range c.cfg.Observer.Series().Metrics() {
 		names = append(names, m.Name)
+		if m.Name == ask.over && m.Kind != series.Counter {
+			return ask, fault("q", fmt.Sprintf("asks for a ratio to %s, which is a %s", m.Name, kindNames[m.Kind]), "Send two counters, such as ratio:hits/lookups.")
+		}
 		if m.Name == ask.metric {
 			if !slices.Contains(stats(m.Kind), ask.stat) {
 				return ask, fault("q", fmt.Sprintf("asks for %.32q of %s, which is a %s", stat, m.Name, kindNames[m.Kind]), fmt.Sprintf("Ask for one of %v.", stats(m.Kind)))
@@ -131,6 +139,25 @@ func (c *Console) question(text string) (question, error) {
 		}
 	}
 	return ask, nil
+}
+
+// label refuses one that no metric has. Of one that only others have there is no line.
+func (c *Console) label(by string) error {
+	var known []string
+	for _, m := range c.cfg.Observer.Series().Metrics() {
+		for _, l := range c.cfg.Observer.Labels(m.Name) {
+			if l == by {
+				return nil
+			}
+			if !slices.Contains(known, l) {
+				known = append(known, l)
+			}
+		}
+	}
+	if by == "" {
+		return nil
+	}
+	return fault("by", fmt.Sprintf("has the value %.64q%s", by, near.DidYouMean(by, known)), "Send one of "+strings.Join(known, ", ")+".")
 }
 
 // values are the values of a label that a metric has; without a label, the whole.

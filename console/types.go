@@ -243,6 +243,18 @@ type CostReport struct {
 	Truncated bool `json:"truncated,omitempty"`
 }
 
+// CostAllocation is the answer to
+// GET /v1/cost/allocation?usd=65&by=user[&driver=requests][&from=...&to=...]: a shared cost, divided by
+// what the books say. Drivers are requests, tokens and compute. The shares add up exactly.
+type CostAllocation struct {
+	From     string         `json:"from"`
+	To       string         `json:"to"`
+	By       string         `json:"by"`
+	Driver   string         `json:"driver"`
+	MicroUSD int64          `json:"micro_usd"`
+	Shares   []ledger.Share `json:"shares"` // the largest first
+}
+
 // BudgetList is the answer to GET /v1/budgets.
 type BudgetList struct {
 	Object string         `json:"object"`

@@ -172,7 +172,7 @@ Without --from and --to it is the present month.`,
 	} {
 		c.Flags().String(name, "", doc)
 	}
-	c.AddCommand(budgetsCommand(s), analysisCommand(s))
+	c.AddCommand(budgetsCommand(s), analysisCommand(s), allocationCommand(s))
 	return c
 }
 
@@ -203,6 +203,25 @@ func analysisCommand(s Streams) *cobra.Command {
 		},
 	}
 	v.register(c, s, "metrics or admin")
+	c.Flags().String("from", "", "the first day, such as 2026-11-01")
+	c.Flags().String("to", "", "the first day that does not count")
+	return c
+}
+
+func allocationCommand(s Streams) *cobra.Command {
+	var v viewed
+	c := &cobra.Command{
+		Use: "allocate", Short: "Divide a shared cost, such as that of servers, among users or tenants",
+		Example: "  forebay cost allocate --usd 65 --by tenant --driver tokens", Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var a console.CostAllocation
+			return v.print(c.Context(), s, asked(c, "/v1/cost/allocation", "usd", "by", "driver", "from", "to"), &a, func() error { return show.Allocation(s.Out, &a) })
+		},
+	}
+	v.register(c, s, "admin")
+	c.Flags().String("usd", "", "the shared cost in dollars")
+	c.Flags().String("by", "user", "who bears it: user, tenant, key, operation, model, provider")
+	c.Flags().String("driver", "requests", "what it is divided by: requests, tokens or compute")
 	c.Flags().String("from", "", "the first day, such as 2026-11-01")
 	c.Flags().String("to", "", "the first day that does not count")
 	return c

@@ -3,6 +3,7 @@ package show
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/forebay-ai/forebay/alarm"
@@ -20,18 +21,18 @@ func Alarms(w io.Writer, list *console.AlarmList, all bool, now time.Time) error
 			continue
 		}
 		if a.External {
-			quiet = append(quiet, []any{a.Name, string(a.Severity), "elsewhere", "-", "judged from CloudWatch's measurements"})
+			quiet = append(quiet, []any{clean(a.Name), clean(string(a.Severity)), "elsewhere", "-", "judged from CloudWatch's measurements"})
 		}
 		for _, s := range a.States {
-			name := a.Name
+			name := clean(a.Name)
 			if s.Of != "" {
 				name += " " + clean(s.Of)
 			}
-			state := string(s.State)
+			state := clean(string(s.State))
 			if s.Silenced {
 				state += ", silenced"
 			}
-			row := []any{name, string(a.Severity), state, ago(s.Since, now), dash(s.Reason)}
+			row := []any{name, clean(string(a.Severity)), state, ago(s.Since, now), dash(s.Reason)}
 			if s.State == alarm.Firing {
 				t.AppendRow(row)
 			} else {
@@ -51,7 +52,7 @@ func Alarms(w io.Writer, list *console.AlarmList, all bool, now time.Time) error
 // beside writes silences and notifiers.
 func beside(w io.Writer, list *console.AlarmList) error {
 	for _, s := range list.Silences {
-		if _, err := fmt.Fprintf(w, "silence %s: %s until %s, by %s  %s\n", s.ID, clean(s.Alarm+" "+s.Of), s.Until.Local().Format(time.DateTime), clean(s.By), clean(s.Comment)); err != nil {
+		if _, err := fmt.Fprintf(w, "silence %s: %s until %s, by %s  %s\n", clean(s.ID), clean(strings.TrimSpace(s.Alarm+" "+s.Of)), s.Until.Local().Format(time.DateTime), clean(s.By), clean(s.Comment)); err != nil {
 			return err
 		}
 	}
@@ -76,15 +77,15 @@ func AlarmHistory(w io.Writer, h *console.AlarmHistory) error {
 	t := newTable(0, "at", "alarm", "severity", "from", "to", "why")
 	for i := range h.Data {
 		e := &h.Data[i]
-		name := e.Name
+		name := clean(e.Name)
 		if e.Of != "" {
 			name += " " + clean(e.Of)
 		}
-		to := string(e.To)
+		to := clean(string(e.To))
 		if e.Silenced {
 			to += ", silenced"
 		}
-		t.AppendRow([]any{e.At.Local().Format(time.DateTime), name, string(e.Severity), string(e.From), to, dash(e.Reason)})
+		t.AppendRow([]any{e.At.Local().Format(time.DateTime), name, clean(string(e.Severity)), clean(string(e.From)), to, dash(e.Reason)})
 	}
 	return write(w, t)
 }

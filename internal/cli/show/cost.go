@@ -39,13 +39,13 @@ func part(by string, r *ledger.Row) string {
 func Cost(w io.Writer, c *console.CostReport) error {
 	head := make([]any, 0, len(c.By)+6)
 	for _, by := range c.By {
-		head = append(head, by)
+		head = append(head, clean(by))
 	}
 	if len(c.By) == 0 {
 		head = append(head, "")
 	}
 	numbers := len(head) + 1
-	t := newTable(numbers, append(head, "calls", "hits", "tokens in", "tokens out", c.Currency, "saved", "compute, storage")...)
+	t := newTable(numbers, append(head, "calls", "hits", "tokens in", "tokens out", clean(c.Currency), "saved", "compute, storage")...)
 	row := func(names []any, a *ledger.Amounts) {
 		in := a.Usage.Input + a.Usage.CacheRead + a.Usage.CacheWrite
 		t.AppendRow(append(names, count(a.Calls), count(a.Hits), count(in), count(a.Usage.Output), money(a.MicroUSD, c.Rate), money(a.SavedMicroUSD, c.Rate),
@@ -72,9 +72,9 @@ func Cost(w io.Writer, c *console.CostReport) error {
 
 // note says what the amounts of a report are.
 func note(w io.Writer, c *console.CostReport) error {
-	text := fmt.Sprintf("from %s up to %s", c.From, c.To)
+	text := fmt.Sprintf("from %s up to %s", clean(c.From), clean(c.To))
 	if c.Currency != "USD" {
-		text += fmt.Sprintf(", a dollar at %g %s of %s", c.Rate, c.Currency, c.RateDate)
+		text += fmt.Sprintf(", a dollar at %g %s of %s", c.Rate, clean(c.Currency), clean(c.RateDate))
 	}
 	if c.Truncated {
 		text += "; there are more rows (--limit)"
@@ -100,7 +100,7 @@ func CostCSV(w io.Writer, c *console.CostReport) error {
 		r := &rows[i]
 		var line []string
 		for _, by := range c.By {
-			line = append(line, formula(part(by, r)))
+			line = append(line, formula(clean(part(by, r))))
 		}
 		for _, n := range []int64{r.Calls, r.Hits, r.Usage.Input, r.Usage.Output, r.Usage.CacheRead, r.Usage.CacheWrite} {
 			line = append(line, strconv.FormatInt(n, 10))
@@ -157,4 +157,14 @@ func owner(b *budget.State) string {
 		text += p
 	}
 	return text
+}
+
+// Allocation writes how a shared cost is divided.
+func Allocation(w io.Writer, a *console.CostAllocation) error {
+	t := newTable(2, a.By, a.Driver, "USD")
+	for _, s := range a.Shares {
+		t.AppendRow([]any{dash(s.Name), count(s.Driver), money(s.MicroUSD, 1)})
+	}
+	t.AppendRow([]any{"total", "", money(a.MicroUSD, 1)})
+	return write(w, t)
 }

@@ -3,6 +3,8 @@ package show
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/forebay-ai/forebay/console"
@@ -44,16 +46,21 @@ func outcome(e *requestlog.Entry) string {
 	return clean(text)
 }
 
+// words are those texts that there are, with blanks between; a dash for none.
+func words(texts ...string) string {
+	return dash(strings.Join(slices.DeleteFunc(texts, func(s string) bool { return s == "" }), " "))
+}
+
 // Request writes one call: what it was, where the time went, its attempts.
 func Request(w io.Writer, e *requestlog.Entry) error {
 	lines := [][2]string{
-		{"id", e.ID},
+		{"id", dash(e.ID)},
 		{"at", e.Start.Local().Format(time.RFC3339Nano)},
-		{"tenant, user, key", e.Tenant + ", " + dash(e.User) + ", " + dash(e.Key)},
-		{"operation, model", e.Operation + ", " + dash(e.Model)},
-		{"answered by", dash(e.Provider) + " " + e.Answered + " " + e.Region},
+		{"tenant, user, key", dash(e.Tenant) + ", " + dash(e.User) + ", " + dash(e.Key)},
+		{"operation, model", dash(e.Operation) + ", " + dash(e.Model)},
+		{"answered by", words(e.Provider, e.Answered, e.Region)},
 		{"outcome", outcome(e)},
-		{"cache", e.Cache + " " + e.CacheReason + " " + e.CacheDetail},
+		{"cache", words(e.Cache, e.CacheReason, e.CacheDetail)},
 		{"took", short(e.Duration) + " (cache " + short(e.Lookup) + ", queue " + short(e.Queue) + ", upstream " + short(e.Upstream) + ", Forebay " + short(e.Overhead) + ")"},
 		{"first token", short(e.FirstToken)},
 		{"tokens", fmt.Sprintf("%d in, %d out, %d read from and %d written to the provider's cache", e.Usage.Input, e.Usage.Output, e.Usage.CacheRead, e.Usage.CacheWrite)},

@@ -28,11 +28,12 @@ func newTable(numbers int, head ...any) table.Writer {
 	return t
 }
 
-// write writes a table without the blanks at the ends of its lines.
+// write writes a table without the blanks at the ends of its lines. Whatever is in it, no
+// line steers the terminal.
 func write(w io.Writer, t table.Writer) error {
 	var b strings.Builder
 	for line := range strings.SplitSeq(t.Render(), "\n") {
-		b.WriteString(strings.TrimRight(line, " "))
+		b.WriteString(clean(strings.TrimRight(line, " ")))
 		b.WriteByte('\n')
 	}
 	_, err := io.WriteString(w, b.String())
@@ -68,7 +69,10 @@ func short(d time.Duration) string {
 	case d >= 10*time.Millisecond:
 		return d.Round(time.Millisecond).String()
 	}
-	return d.Round(10 * time.Microsecond).String()
+	if d >= 100*time.Microsecond {
+		return d.Round(10 * time.Microsecond).String()
+	}
+	return d.Round(100 * time.Nanosecond).String()
 }
 
 // money is an amount in micro-dollars in another currency, at so many of it for a dollar.
