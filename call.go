@@ -83,11 +83,11 @@ func (c *Client) run(ctx context.Context, req *llm.Request, function invoker, in
 	if err := k.inspect(ctx); err != nil {
 		return nil, k.fail(err)
 	}
-	if answer, err := k.reserve(ctx); answer != nil || err != nil {
-		return answer, err
-	}
 	if hit, err := k.lookUp(ctx); hit != nil || err != nil {
 		return k.deliverHit(hit, err)
+	}
+	if answer, err := k.reserve(ctx); answer != nil || err != nil { // a hit costs nothing
+		return answer, err
 	}
 	ctx, k.cancel = context.WithDeadline(ctx, k.deadline)
 	src, err := k.coalesce(ctx) // joins an identical call, or runs fetch: queue, route, provider

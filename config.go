@@ -141,10 +141,11 @@ type Retry struct {
 
 // Ledger keeps what calls cost. One that also has the method ReserveOrDegrade(ctx,
 // *llm.Request) (bool, error) is asked that in Reserve's place, and answers whether the
-// call should get its operation's simplified answer. Reserve runs before the call. Settle runs after
-// it, for every call that Reserve let pass: one that reached no target has no usage. Usage and price of
-// an attempt are settled exactly once, for the caller that caused it, also when that
-// caller has left and others take the answer. Both are called on the request's path and must not block on I/O.
+// call should get its operation's simplified answer. Reserve runs before the call, unless the
+// cache has its answer. Settle runs after it, for every call: one that reached no target has no usage.
+// Usage and price of an attempt are settled exactly once, for the caller that caused it, also when
+// that caller has left and others take the answer. Both are called on the request's path and must not
+// block on I/O.
 type Ledger interface {
 	// Reserve refuses the call with an *llm.Error of kind PolicyBudgetExceeded, or
 	// lets it pass.

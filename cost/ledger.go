@@ -27,6 +27,9 @@ type Record struct {
 	Estimated bool
 	// MicroUSD is the price in millionths of a dollar.
 	MicroUSD int64
+	// Unreserved says that Reserve did not let the call pass: its answer was in the cache,
+	// or it was refused. It ends no reservation.
+	Unreserved bool
 	// Part says that this is about an attempt of a call that was lost: paid for, and no
 	// call of its own. Another record of the call follows.
 	Part bool

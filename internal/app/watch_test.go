@@ -158,7 +158,7 @@ func TestHardBudgetOverHTTP(t *testing.T) {
 	const budget = "budgets:\n  all: {tenant: a, usd: 0.05, kind: hard, period: month}\n" // 25 calls
 	run := func() (passed, refused int64) {
 		s := start(t, app.Options{File: watchedFile(t, url, dir, budget)})
-		var ok, no atomic.Int64
+		var ok, no, answered atomic.Int64
 		var wg sync.WaitGroup
 		for n := range 60 {
 			wg.Go(func() {
@@ -166,6 +166,7 @@ func TestHardBudgetOverHTTP(t *testing.T) {
 				switch {
 				case status == http.StatusOK:
 					ok.Add(1)
+					answered.Store(int64(1000 + n))
 				case status == http.StatusTooManyRequests && strings.Contains(body, "policy_budget_exceeded"):
 					no.Add(1)
 				default:
@@ -178,6 +179,9 @@ func TestHardBudgetOverHTTP(t *testing.T) {
 		s.read("/v1/budgets", webSecret, &list)
 		if len(list.Data) != 1 || list.Data[0].Spent != calls.Load()*priceOf || list.Data[0].Spent > 50_000 || list.Data[0].Reserved != 0 {
 			t.Errorf("%+v after %d calls", list.Data, calls.Load())
+		}
+		if status, body, _ := s.call(askFor(int(answered.Load()), "u"), bearer(webSecret)...); status != http.StatusOK {
+			t.Errorf("an answer of the cache under a spent budget: %d %s", status, body)
 		}
 		s.stop()
 		if err := s.wait(); err != nil {
