@@ -34,20 +34,20 @@ type call struct {
 	residency string             // the area that the call must not leave; empty: anywhere
 	cancel    context.CancelFunc // ends the call's context; nil before it has one
 
-	key       cache.Key
-	digest    uint64       // of what is asked, whoever asks
-	since     uint64       // the last invalidation before the look-up
-	cacheable bool         // key is set, and the cache may be used
-	stale     *cache.Entry // an expired entry under key; nil where there is none
-	fetched   *fetched     // the answer that this call made; nil where it made none
-	lesser    *Stream      // the simplified answer of another model; nil where there is none
-	fetching  atomic.Bool  // fetch has begun, and does the bookkeeping of use and price
-	attempts  atomic.Int32 // targets that were called, also where the flight goes on without this call
-	shared    *fetched     // the answer of another call that this one takes part in; nil for none
-	recalled  int64        // what the answer cost when it was made that the cache gave; micro-dollars
-	tried     []requestlog.Attempt
-	reserved  bool // the ledger let the call pass, and waits to be told of its end
-	meta      Meta
+	key               cache.Key
+	digest            uint64       // of what is asked, whoever asks
+	since             uint64       // the last invalidation before the look-up
+	cacheable         bool         // key is set, and the cache may be used
+	stale             *cache.Entry // an expired entry under key; nil where there is none
+	fetched           *fetched     // the answer that this call made; nil where it made none
+	lesser            *Stream      // the simplified answer of another model; nil where there is none
+	fetching          atomic.Bool  // fetch has begun, and does the bookkeeping of use and price
+	attempts          atomic.Int32 // targets that were called, also where the flight goes on without this call
+	shared            *fetched     // the answer of another call that this one takes part in; nil for none
+	recalled          int64        // what the answer cost when it was made that the cache gave; micro-dollars
+	tried             []requestlog.Attempt
+	reserved, settled bool // the ledger waits to be told of the call's end; has been told
+	meta              Meta
 
 	function invoker // of Process; nil for calls to models
 	invoke   invoker
@@ -86,10 +86,10 @@ func (c *Client) run(ctx context.Context, req *llm.Request, function invoker, in
 	if hit, err := k.lookUp(ctx); hit != nil || err != nil {
 		return k.deliverHit(hit, err)
 	}
+	ctx, k.cancel = context.WithDeadline(ctx, k.deadline)
 	if answer, err := k.reserve(ctx); answer != nil || err != nil { // a hit costs nothing
 		return answer, err
 	}
-	ctx, k.cancel = context.WithDeadline(ctx, k.deadline)
 	src, err := k.coalesce(ctx) // joins an identical call, or runs fetch: queue, route, provider
 	if err != nil {
 		e := effort(err)
@@ -193,8 +193,12 @@ func (k *call) reserve(ctx context.Context) (*Stream, error) {
 	if k.reserved = true; !cheaper {
 		return nil, nil
 	}
-	if answer := k.fallBack(ctx, degrade.Simplified, errBudget); answer != nil {
-		return answer, nil
+	k.client.ledger.Settle(k.record(monitor.Degraded)) // what stands in reserves for itself
+	k.reserved, k.settled = false, true
+	if k.simplifies() {
+		if answer := k.fallBack(ctx, degrade.Simplified, errBudget); answer != nil {
+			return answer, nil
+		}
 	}
 	return nil, k.fail(errBudget)
 }

@@ -91,6 +91,6 @@ func oneOf(verb string, names []string) string {
 
 // errBudget is why a call is answered more simply while its budget is spent, or not at all.
 var errBudget = &llm.Error{
-	Kind: llm.PolicyBudgetExceeded, Message: "the budget is spent, and the operation has no simpler answer",
+	Kind: llm.PolicyBudgetExceeded, Message: "the budget is spent, and there is no simpler answer",
 	Fix: "Raise the budget, or give the operation a simplified answer and allow fallbacks.",
 }

@@ -253,7 +253,7 @@ func (k *call) close(err error) Meta {
 		lesser := k.lesser.Meta()
 		k.meta.Usage, k.meta.CostMicroUSD = lesser.Usage, lesser.CostMicroUSD
 	}
-	if k.fetched == nil && !k.fetching.Load() {
+	if k.fetched == nil && !k.fetching.Load() && !k.settled {
 		rec := k.record(outcomeOf(kind, k.meta.Degraded))
 		rec.Provider, rec.Model, rec.Unreserved = k.meta.Provider, k.meta.Model, !k.reserved
 		k.client.ledger.Settle(rec)

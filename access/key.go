@@ -39,14 +39,16 @@ const (
 	// Jobs allows submitting durable jobs, and reading, cancelling, changing and
 	// removing those of the key's own tenant.
 	Jobs = "jobs"
+	// Costs allows booking what users' work has cost elsewhere, for the key's own tenant.
+	Costs = "costs"
 	// Admin is for changes of the running system, for all tenants. It includes
-	// Cache, Jobs and Metrics.
+	// Cache, Jobs, Metrics and Costs.
 	Admin = "admin"
 )
 
 // Scopes lists the scopes that a key may have.
 func Scopes() []string {
-	return []string{Call, Stored, Jobs, Metrics, Cache, Admin}
+	return []string{Call, Stored, Jobs, Metrics, Cache, Costs, Admin}
 }
 
 const (
@@ -95,7 +97,7 @@ type Grant struct {
 
 // Allows reports whether the grant has a scope.
 func (g *Grant) Allows(scope string) bool {
-	return slices.Contains(g.Scopes, scope) || (scope == Cache || scope == Jobs || scope == Metrics) && slices.Contains(g.Scopes, Admin)
+	return slices.Contains(g.Scopes, scope) || (scope == Cache || scope == Jobs || scope == Metrics || scope == Costs) && slices.Contains(g.Scopes, Admin)
 }
 
 // MayAsk refuses a band that the key does not grant. A silent demotion would look
@@ -126,7 +128,7 @@ func (g *Grant) bandNames() string {
 // Anonymous is the grant of every caller of an open gateway.
 func Anonymous() *Grant {
 	return &Grant{
-		Name: "anonymous", Tenant: DefaultTenant, Scopes: []string{Call, Metrics, Cache, Jobs},
+		Name: "anonymous", Tenant: DefaultTenant, Scopes: []string{Call, Metrics, Cache, Jobs, Costs},
 		bands: [...]bool{true, true, true, true}, Band: llm.Normal,
 	}
 }

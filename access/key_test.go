@@ -55,7 +55,7 @@ func TestRing(t *testing.T) {
 func TestAnonymous(t *testing.T) {
 	g := access.Anonymous()
 	for _, scope := range access.Scopes() {
-		if want := scope == access.Call || scope == access.Metrics || scope == access.Cache || scope == access.Jobs; g.Allows(scope) != want {
+		if want := scope == access.Call || scope == access.Metrics || scope == access.Cache || scope == access.Jobs || scope == access.Costs; g.Allows(scope) != want {
 			t.Errorf("%s: %v", scope, !want)
 		}
 	}

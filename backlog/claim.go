@@ -169,7 +169,7 @@ func (d *Desk) outcome(now time.Time, it *item, o *Outcome, c *Change) *llm.Erro
 // nothing about the job.
 func nothingCalled(k llm.Kind) bool {
 	switch k {
-	case llm.ForebayUnavailable, llm.ForebayDraining, llm.PolicyOverloaded, llm.PolicyBreakerOpen:
+	case llm.ForebayUnavailable, llm.ForebayDraining, llm.PolicyOverloaded, llm.PolicyBreakerOpen, llm.PolicyBudgetExceeded:
 		return true
 	}
 	return false

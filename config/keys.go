@@ -56,7 +56,7 @@ func serverKeys() []*settings.Key {
 		},
 		{
 			Path: "keys[].scopes", Kind: settings.Choices, Choices: scopes(), Initial: "call", Example: "[call, metrics]",
-			Doc: "What the key may be used for: call (models and operations), stored (completions kept by the provider), jobs, metrics, cache (figures, and invalidation and warm-up of the own tenant's answers), admin (of all tenants').",
+			Doc: "What the key may be used for: call (models and operations), stored (completions kept by the provider), jobs, metrics (how things are, and the own tenant's calls and costs), cache (figures, and invalidation and warm-up of the own tenant's answers), costs (booking what users' work has cost elsewhere), admin (of all tenants').",
 		},
 		{
 			Path: "keys[].bands", Kind: settings.Choices, Choices: bands(), Initial: "low, normal", Example: "[normal, high]",

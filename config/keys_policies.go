@@ -326,7 +326,9 @@ const (
 )
 
 // scopes are those of the gateway's keys.
-func scopes() []string { return []string{"call", "stored", "jobs", "metrics", "cache", "admin"} }
+func scopes() []string {
+	return []string{"call", "stored", "jobs", "metrics", "cache", "costs", "admin"}
+}
 
 func bands() []string {
 	var names []string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"net/url"
 	"os"
@@ -17,8 +18,10 @@ import (
 	"github.com/forebay-ai/forebay/config/internal/settings"
 	"github.com/forebay-ai/forebay/cost"
 	"github.com/forebay-ai/forebay/cost/prices"
+	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
+	"github.com/forebay-ai/forebay/observe"
 )
 
 // Watch is what a file says about measurements, alarms, costs and the dashboard.
@@ -276,9 +279,51 @@ func (f *File) checkWatch() {
 	for _, name := range v.Names("alarms", "notifiers") {
 		f.checkNotifier(name)
 	}
-	if _, err := f.Watch(); err != nil {
+	if s := v.Get("cost", "enabled"); len(v.Names("budgets")) > 0 && s != nil && !s.Value.(bool) {
+		s.Wrong("cost.enabled: false, and there are budgets, which need the books", "Leave cost.enabled at true, or take the budgets out.")
+	}
+	w, err := f.Watch()
+	if err == nil {
+		_, err = monitor.New(monitor.Config{Custom: w.Custom, Functions: w.Functions})
+	}
+	if err == nil {
+		_, err = budget.New(budget.Config{Rules: w.Budgets})
+	}
+	if err == nil {
+		err = measured(w.Alarms, w.Custom)
+	}
+	if err != nil {
 		v.Wrong([]string{"alarms"}, err.Error(), "Correct these values.")
 	}
+}
+
+// measured checks that what alarms judge is measured.
+func measured(alarms []alarm.Definition, custom []monitor.CustomMetric) error {
+	known := map[string][]string{}
+	for _, m := range observe.Metrics() {
+		known[m.Name] = observe.Labels(m.Name)
+	}
+	for _, c := range custom {
+		known[observe.CustomPrefix+c.Name] = nil
+		for _, l := range c.Labels {
+			known[observe.CustomPrefix+c.Name] = append(known[observe.CustomPrefix+c.Name], l.Name)
+		}
+	}
+	var faults []error
+	for _, d := range alarms {
+		if d.External {
+			continue
+		}
+		for _, name := range []string{d.Metric, d.Over} {
+			if _, ok := known[name]; name != "" && !ok {
+				faults = append(faults, fmt.Errorf("alarms.definitions.%s: there is no metric %s%s", d.Name, settings.Quote(name), near.DidYouMean(name, slices.Sorted(maps.Keys(known)))))
+			}
+		}
+		if labels := known[d.Metric]; d.By != "" && !slices.Contains(labels, d.By) {
+			faults = append(faults, fmt.Errorf("alarms.definitions.%s: %s has no label %s, only %v", d.Name, d.Metric, settings.Quote(d.By), labels))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 func (f *File) checkNotifier(name string) {

@@ -12,6 +12,7 @@ import (
 	"github.com/forebay-ai/forebay/gateway"
 	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/observe"
 )
 
 // maxSilence is the longest silence: a longer one is an alarm to be changed.
@@ -57,7 +58,11 @@ func (c *Console) alarms(v *gateway.Visit) error {
 	}
 	states := engine.Statuses()
 	for _, d := range engine.Definitions() {
-		list.Data = append(list.Data, AlarmEntry{Definition: d, States: append([]alarm.Status{}, states[d.Name]...)})
+		e := AlarmEntry{Definition: d, States: append([]alarm.Status{}, states[d.Name]...)}
+		if d.Metric == observe.BudgetSpent && !c.seesBudgets(v) {
+			e.States = []alarm.Status{}
+		}
+		list.Data = append(list.Data, e)
 	}
 	if c.cfg.Notify != nil {
 		for _, n := range c.cfg.Notify.Status() {
@@ -90,6 +95,9 @@ func (c *Console) alarmHistory(v *gateway.Visit) error {
 	list := AlarmHistory{Object: "list", Data: append([]alarm.Event{}, events...)}
 	if len(events) == int(limit) {
 		list.Next = events[len(events)-1].Seq
+	}
+	if !c.seesBudgets(v) {
+		list.Data = slices.DeleteFunc(list.Data, func(e alarm.Event) bool { return c.budgetAlarm(e.Name) })
 	}
 	return v.JSON(http.StatusOK, list)
 }

@@ -131,14 +131,14 @@ func TestWrongBodies(t *testing.T) {
 		}{
 			{"POST", "/v1/cost", ``, 400, "", ""},
 			{"POST", "/v1/cost", `[]`, 400, "", ""},
-			{"POST", "/v1/cost", `{"user":"u","ai":1}`, 400, "ai", "did you mean"},
+			{"POST", "/v1/cost", `{"user":"u","ai":1}`, 400, "/ai", "not known"},
 			{"POST", "/v1/cost", `{"ai_usd":1}`, 400, "user", "user is missing"},
 			{"POST", "/v1/cost", `{"user":"` + long + `"}`, 400, "user", "256 bytes"},
 			{"POST", "/v1/cost", `{"user":"u","operation":"` + long + `"}`, 400, "operation", "256 bytes"},
 			{"POST", "/v1/cost", `{"user":"u","ai_usd":-0.01}`, 400, "ai_usd", "below 0"},
 			{"POST", "/v1/cost", `{"user":"u","compute_usd":-1}`, 400, "compute_usd", "below 0"},
-			{"POST", "/v1/cost", `{"user":"u","storage_usd":1e10}`, 400, "storage_usd", "a billion dollars"},
-			{"POST", "/v1/cost", `{"user":"u","storage_usd":"1"}`, 400, "storage_usd", ""},
+			{"POST", "/v1/cost", `{"user":"u","storage_usd":1e10}`, 400, "storage_usd", "$10000"},
+			{"POST", "/v1/cost", `{"user":"u","storage_usd":"1"}`, 400, "/storage_usd", "wrong type"},
 			{"POST", "/v1/measurements", `{}`, 400, "", "tickets"},
 			{"POST", "/v1/measurements", `{"metric":"ticket","value":1,"labels":{"plan":"free"}}`, 400, "", "tickets"},
 			{"POST", "/v1/measurements", `{"metric":"tickets","value":-1,"labels":{"plan":"free"}}`, 400, "", "value 1 of 1"},
@@ -154,9 +154,9 @@ func TestWrongBodies(t *testing.T) {
 			{"POST", "/v1/alarms/silences", `{"alarm":"*","for":"NaNd"}`, 400, "for", "1m to 30d"},
 			{"POST", "/v1/alarms/silences", `{"alarm":"*","for":"1h","comment":"` + long + `"}`, 400, "comment", "500 bytes"},
 			{"POST", "/v1/alarms/silences", `{"alarm":"*","for":"1h","of":"` + long + `"}`, 400, "of", "256 bytes"},
-			{"POST", "/v1/alarms/silences", `{"alarm":"*","for":"1h","until":"x"}`, 400, "until", ""},
+			{"POST", "/v1/alarms/silences", `{"alarm":"*","for":"1h","until":"x"}`, 400, "/until", "not known"},
 			{"POST", "/v1/alarms/test", `{"notifier":"godd"}`, 400, "notifier", "did you mean good"},
-			{"POST", "/v1/alarms/test", `{"name":"good"}`, 400, "name", ""},
+			{"POST", "/v1/alarms/test", `{"name":"good"}`, 400, "/name", "not known"},
 			{"DELETE", "/v1/alarms/silences/silence-0", ``, 404, "", "there is no silence"},
 			{"GET", "/v1/requests/0", ``, 404, "", "there is no call"},
 			{"GET", "/v1/requests/x", ``, 404, "", `no call "x"`},
@@ -250,7 +250,7 @@ func TestScopes(t *testing.T) {
 		}
 		for _, e := range c.Endpoints() {
 			path := strings.NewReplacer("{seq}", "1", "{id}", "x").Replace(e.Pattern)
-			want := map[string]bool{"": false, callKey: e.Scope == access.Call || e.Scope == gateway.ScopeAny, webKey: e.Scope != access.Admin}
+			want := map[string]bool{"": false, callKey: e.Scope == access.Call || e.Scope == gateway.ScopeAny, webKey: e.Scope != access.Admin && e.Scope != access.Costs, costsKey: e.Scope == access.Costs || e.Scope == gateway.ScopeAny}
 			for key, allowed := range want {
 				if path == "/v1/events" && allowed {
 					continue // it does not end

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/access"
+	"github.com/forebay-ai/forebay/alarm"
 	"github.com/forebay-ai/forebay/alarm/notify"
 	"github.com/forebay-ai/forebay/cost"
 	"github.com/forebay-ai/forebay/gateway"
@@ -40,8 +42,12 @@ type Config struct {
 	Auditor forebay.Auditor
 }
 
-// Console serves the API. It never changes, and may be used concurrently.
-type Console struct{ cfg Config }
+// Console serves the API. It may be used concurrently.
+type Console struct {
+	cfg     Config
+	streams streams
+	now     latest
+}
 
 // New checks cfg and makes a Console.
 func New(cfg Config) (*Console, error) {
@@ -85,7 +91,7 @@ func (c *Console) Endpoints() []gateway.Endpoint {
 		get("/v1/cost", access.Metrics, "What calls have cost, by user, model, operation, day; admin: of all tenants.", c.cost),
 		get("/v1/cost/analysis", access.Metrics, "What was paid, and what it would have been without cache and sharing.", c.analysis),
 		get("/v1/cost/allocation", access.Admin, "Divides a shared cost, such as that of servers, among users or tenants.", c.allocation),
-		post("/v1/cost", access.Call, "Books what a user's work has cost elsewhere.", c.bookCost),
+		post("/v1/cost", access.Costs, "Books what a user's work has cost elsewhere.", c.bookCost),
 		get("/v1/budgets", access.Metrics, "Budgets and what is left of them; admin: of all tenants.", c.budgets),
 		post("/v1/measurements", access.Call, "Takes values of custom metrics.", c.measure),
 		get("/v1/config", access.Metrics, "Every setting, its value and where it is from; secrets are hidden.", c.configuration),
@@ -117,4 +123,26 @@ func tenant(v *gateway.Visit) string {
 		return ""
 	}
 	return v.Caller.Tenant
+}
+
+// seesBudgets says that the caller sees every tenant's budgets, by their names too.
+func (c *Console) seesBudgets(v *gateway.Visit) bool { return c.cfg.Open || tenant(v) == "" }
+
+// budgetAlarm says that an alarm is about budgets, whose names its states and events have.
+func (c *Console) budgetAlarm(name string) bool {
+	for _, d := range c.cfg.Observer.Engine().Definitions() {
+		if d.Name == name {
+			return d.Metric == observe.BudgetSpent
+		}
+	}
+	return false
+}
+
+// firing lists the alarms that fire, as far as the caller sees them.
+func (c *Console) firing(v *gateway.Visit) []alarm.Status {
+	all := c.cfg.Observer.Engine().Firing()
+	if c.seesBudgets(v) {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(s alarm.Status) bool { return c.budgetAlarm(s.Name) })
 }

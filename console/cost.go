@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/forebay-ai/forebay/access"
 	"github.com/forebay-ai/forebay/budget"
@@ -29,6 +31,14 @@ const (
 
 var dimensions = []ledger.Dimension{
 	ledger.ByDay, ledger.ByMonth, ledger.ByTenant, ledger.ByUser, ledger.ByKey, ledger.ByOperation, ledger.ByProvider, ledger.ByModel,
+}
+
+// mostBooked bounds one booking of costs from elsewhere, in dollars.
+const mostBooked = 10_000
+
+// plain says that a name has at least so many bytes, none too many, and prints.
+func plain(name string, least int) bool {
+	return len(name) >= least && len(name) <= maxName && utf8.ValidString(name) && !strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) })
 }
 
 // noLedger refuses where no books are kept.
@@ -278,8 +288,20 @@ func (c *Console) usage(v *gateway.Visit) error {
 		part.into(rows)
 	}
 	slices.SortFunc(answer.Days, func(a, b ledger.Row) int { return a.Day.Compare(b.Day) })
-	answer.Budgets = append(answer.Budgets, c.cfg.Ledger.BudgetsOf(budget.Account{Tenant: g.Tenant, Key: g.Name}, time.Now())...)
+	answer.Budgets = append(answer.Budgets, c.ownBudgets(v)...)
 	return v.JSON(http.StatusOK, answer)
+}
+
+// ownBudgets are those that the caller's calls count in. Of one for all tenants together it
+// is told whether it is spent, not how much.
+func (c *Console) ownBudgets(v *gateway.Visit) []budget.State {
+	all := c.cfg.Ledger.BudgetsOf(budget.Account{Tenant: v.Caller.Tenant, Key: v.Caller.Name}, time.Now())
+	for i := range all {
+		if b := &all[i]; b.Tenant != v.Caller.Tenant && b.Key != v.Caller.Name {
+			b.Limit, b.Spent, b.Reserved = 0, 0, 0
+		}
+	}
+	return all
 }
 
 // bookCost serves POST /v1/cost.
@@ -291,19 +313,26 @@ func (c *Console) bookCost(v *gateway.Visit) error {
 	if err := v.Read(&in); err != nil {
 		return err
 	}
-	if in.User == "" || len(in.User) > maxName {
-		return &llm.Error{Kind: llm.CallerInvalidRequest, Param: "user", Message: "user is missing, or longer than 256 bytes", Fix: "Say whose cost it is."}
+	if !plain(in.User, 1) {
+		return &llm.Error{Kind: llm.CallerInvalidRequest, Param: "user", Message: "user is missing, longer than 256 bytes, or has characters that do not print", Fix: "Say whose cost it is."}
 	}
-	if len(in.Operation) > maxName {
-		return &llm.Error{Kind: llm.CallerInvalidRequest, Param: "operation", Message: "operation is longer than 256 bytes", Fix: "Leave it out, or send a shorter name."}
+	if !plain(in.Operation, 0) {
+		return &llm.Error{Kind: llm.CallerInvalidRequest, Param: "operation", Message: "operation is longer than 256 bytes, or has characters that do not print", Fix: "Leave it out, or send another name."}
 	}
 	var amounts [3]int64
 	names := [...]string{"ai_usd", "compute_usd", "storage_usd"}
 	for i, usd := range []float64{in.AI, in.Compute, in.Storage} {
-		if !(usd >= 0 && usd <= 1e9) {
-			return &llm.Error{Kind: llm.CallerInvalidRequest, Param: names[i], Message: names[i] + " is below 0 or above a billion dollars", Fix: "Send dollars, such as 0.05."}
+		if !(usd >= 0 && usd <= mostBooked) {
+			return &llm.Error{
+				Kind: llm.CallerInvalidRequest, Param: names[i], Message: names[i] + " is below 0 or too large for one booking", Limit: "one booking", Value: fmt.Sprintf("$%d", mostBooked),
+				Fix: "Send dollars, such as 0.05; book more in parts.",
+			}
 		}
 		amounts[i] = int64(math.Round(usd * 1e6))
+	}
+	err := c.audit(v.Request.Context(), v, "cost.book", map[string]string{"user": in.User, "usd": fmt.Sprint(in.AI + in.Compute + in.Storage)})
+	if err != nil {
+		return err
 	}
 	account := ledger.Account{Day: time.Now().UTC(), Tenant: v.Caller.Tenant, User: in.User, Key: v.Caller.Name, Operation: cmp.Or(in.Operation, "default")}
 	if err := c.cfg.Ledger.Track(account, amounts[0], amounts[1], amounts[2]); err != nil {
@@ -346,6 +375,11 @@ func (c *Console) configuration(v *gateway.Visit) error {
 	list := ConfigList{Object: "list", File: c.cfg.File, Data: []ConfigEntry{}}
 	if c.cfg.Configuration != nil {
 		list.Data = append(list.Data, c.cfg.Configuration()...)
+	}
+	if !c.seesBudgets(v) {
+		list.Data = slices.DeleteFunc(list.Data, func(e ConfigEntry) bool {
+			return strings.HasPrefix(e.Key, "keys[") || strings.HasPrefix(e.Key, "budgets.") || strings.HasPrefix(e.Key, "alarms.notifiers.")
+		})
 	}
 	return v.JSON(http.StatusOK, list)
 }

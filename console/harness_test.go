@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,7 @@ const (
 	adminKey = "admin-key-secret" // tenant a
 	webKey   = "web-key-secret"   // tenant a: call and metrics
 	otherKey = "other-key-secret" // tenant b: call and metrics
+	costsKey = "costs-key-secret" // tenant b: costs alone
 	callKey  = "call-key-secret"  // tenant a: call alone
 )
 
@@ -161,6 +163,7 @@ func newWorld(t *testing.T, o options) *world {
 			{Name: "admin", Secret: adminKey, Tenant: "a", Scopes: []string{access.Call, access.Admin}},
 			{Name: "web", Secret: webKey, Tenant: "a", Scopes: []string{access.Call, access.Metrics}},
 			{Name: "other", Secret: otherKey, Tenant: "b", Scopes: []string{access.Call, access.Metrics}},
+			{Name: "costs", Secret: costsKey, Tenant: "b", Scopes: []string{access.Costs}},
 			{Name: "call", Secret: callKey, Tenant: "a"},
 		},
 	})
@@ -244,6 +247,7 @@ func (w *world) read(path, key string, into any) {
 	if status != http.StatusOK {
 		w.t.Fatalf("%s: %d %s", path, status, text)
 	}
+	reflect.ValueOf(into).Elem().SetZero() // members that are left out are not those of the last answer
 	if err := json.Unmarshal([]byte(text), into); err != nil {
 		w.t.Fatalf("%s: %v in %s", path, err, text)
 	}
@@ -292,6 +296,11 @@ func (w *world) listen(path, key string) *reading {
 	go func() {
 		defer close(e.ended)
 		defer out.Close()
+		defer func() {
+			if fault := recover(); fault != nil && fault != http.ErrAbortHandler { // a reader who left
+				panic(fault)
+			}
+		}()
 		w.gateway.ServeHTTP(answer, r)
 	}()
 	w.t.Cleanup(func() { e.close() })

@@ -38,8 +38,10 @@ func (c *Console) totals(p part, w series.Window) Totals {
 		InputTokens: int64(sum(observe.InputTokens)), OutputTokens: int64(sum(observe.OutputTokens)),
 		MicroUSD: int64(sum(observe.Cost)), SavedMicroUSD: int64(sum(observe.Saved)),
 	}
+	t.PerSecond = at(observe.Requests, series.Rate)
 	if p.label == observe.ByTarget {
 		t.Requests, t.Failures = int64(sum(observe.Attempts)), int64(sum(observe.AttemptFailures))
+		t.PerSecond = at(observe.Attempts, series.Rate)
 		t.P50, t.P95, t.P99 = at(observe.Upstream, series.P50), at(observe.Upstream, series.P95), at(observe.Upstream, series.P99)
 	}
 	if p == (part{}) {
@@ -47,19 +49,10 @@ func (c *Console) totals(p part, w series.Window) Totals {
 		t.Waiting, t.InFlight = int(at(observe.Waiting, series.Last)), int(at(observe.InFlight, series.Last))
 		t.ConcurrentUsers = int64(at(observe.Users, series.Last))
 	}
-	since := w.To.Sub(later(w.From, c.cfg.Observer.Started()))
-	t.PerSecond = float64(t.Requests) / max(since.Seconds(), 1)
 	if t.Requests > 0 {
 		t.ErrorRate = float64(t.Failures) / float64(t.Requests)
 	}
 	return t
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // rows sums up every value of a label.

@@ -144,10 +144,14 @@ func (c *Console) events(v *gateway.Visit) error {
 	if err != nil {
 		return err
 	}
+	if err := c.streams.take(v.Caller.Name); err != nil {
+		return err
+	}
+	defer c.streams.give(v.Caller.Name)
 	var entries <-chan requestlog.Entry
 	missed, stop := func() int64 { return 0 }, func() {}
 	if c.cfg.Log != nil {
-		entries, missed, stop = c.cfg.Log.Watch(f, 256)
+		entries, missed, stop = c.cfg.Log.Watch(f, 2*perSecond)
 	}
 	defer stop()
 	alarms, unwatch := c.cfg.Observer.Watch()
@@ -158,7 +162,7 @@ func (c *Console) events(v *gateway.Visit) error {
 	defer teller.Wait()
 	done := make(chan struct{})
 	defer close(done)
-	t := telling{out: out, done: done, missed: missed}
+	t := telling{out: out, done: done, missed: missed, budgets: c.seesBudgets(v)}
 	teller.Go(func() { c.tell(&t, entries, alarms) })
 	return v.Events(ctx, out)
 }
@@ -173,7 +177,9 @@ func (c *Console) tell(t *telling, entries <-chan requestlog.Entry, alarms <-cha
 		case e := <-entries:
 			t.entry(&e)
 		case e := <-alarms:
-			t.say("alarm", e)
+			if t.budgets || !c.budgetAlarm(e.Name) {
+				t.say("alarm", e)
+			}
 		case <-tick.C:
 			t.loss()
 			t.say("totals", c.live())
@@ -189,6 +195,7 @@ type telling struct {
 	done   <-chan struct{}
 	missed func() int64
 
+	budgets        bool  // the reader sees alarms on budgets, which name them
 	second         int64 // in which told were told
 	told           int
 	skipped, known int64
@@ -226,9 +233,14 @@ func (t *telling) loss() {
 	}
 }
 
-// live is how things are at this moment.
+// live is how things are at this moment: worked out once a second for all readers.
 func (c *Console) live() Live {
+	c.now.mu.Lock()
+	defer c.now.mu.Unlock()
 	now := time.Now()
+	if now.Sub(c.now.live.At) < time.Second {
+		return c.now.live
+	}
 	l := Live{
 		At: now.UTC(), Totals: c.totals(part{}, series.Window{From: now.Add(-liveSpan), To: now}),
 		Overall: string(c.cfg.Client.Health().Overall), Dropped: c.cfg.Observer.Lost(),
@@ -238,5 +250,6 @@ func (c *Console) live() Live {
 			l.Firing++
 		}
 	}
+	c.now.live = l
 	return l
 }

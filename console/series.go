@@ -10,6 +10,8 @@ import (
 
 	"github.com/forebay-ai/forebay/gateway"
 	"github.com/forebay-ai/forebay/internal/near"
+	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/observe"
 	"github.com/forebay-ai/forebay/series"
 )
 
@@ -79,6 +81,9 @@ func (c *Console) series(v *gateway.Visit) error {
 	if err := c.label(q.Get("by")); err != nil {
 		return err
 	}
+	if q.Get("by") == observe.ByBudget && !c.seesBudgets(v) {
+		return &llm.Error{Kind: llm.CallerForbidden, Param: "by", Message: "budgets are told by name to the scope admin alone", Fix: "GET /v1/budgets has your own."}
+	}
 	step := stepOf(span)
 	end := time.Unix(to, 0).Truncate(step).Add(step)
 	w := series.Window{From: end.Add(-span).Truncate(step), To: end}
@@ -123,6 +128,9 @@ func (c *Console) question(text string) (question, error) {
 		names = append(names, m.Name)
 		if m.Name == ask.over && m.Kind != series.Counter {
 			return ask, fault("q", fmt.Sprintf("asks for a ratio to %s, which is a %s", m.Name, kindNames[m.Kind]), "Send two counters, such as ratio:hits/lookups.")
+		}
+		if m.Name == ask.over && m.Kind != series.Counter {
+			return ask, fault("q", fmt.Sprintf("divides by %s, which is a %s", m.Name, kindNames[m.Kind]), "Divide by a counter.")
 		}
 		if m.Name == ask.metric {
 			if !slices.Contains(stats(m.Kind), ask.stat) {

@@ -89,7 +89,7 @@ func (v *Visit) Events(ctx context.Context, events <-chan Event) error {
 			text = append(append(append(append([]byte("event: "), e.Name...), "\ndata: "...), e.Data...), "\n\n"...)
 		case <-silence.C:
 		case <-drain.C:
-			if x.gateway.draining() {
+			if x.gateway.draining() || !x.lasts() {
 				return nil
 			}
 			continue
@@ -101,6 +101,15 @@ func (v *Visit) Events(ctx context.Context, events <-chan Event) error {
 		}
 		x.flush()
 	}
+}
+
+// lasts says that the caller's key, or session, still lets it in.
+func (x *visit) lasts() bool {
+	if x.gateway.anyone != nil {
+		return true
+	}
+	_, err := x.gateway.find(x, time.Now())
+	return err == nil
 }
 
 // endpointRoutes puts the endpoints of other packages into the form of the gateway's own.

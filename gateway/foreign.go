@@ -12,13 +12,14 @@ import (
 // refuseForeignPage refuses what the browser of somebody on this machine sends for
 // a web page of another origin. An open gateway asks for no key, so that without
 // this any page could spend its owner's money. Clients that are not browsers send
-// neither of the two headers.
-func refuseForeignPage(r *http.Request) error {
+// neither of the two headers; nor do browsers that read a page of their own origin, whose
+// name may have come to point here. So named has the host be this machine's as well.
+func refuseForeignPage(r *http.Request, named bool) error {
 	site, origins := r.Header["Sec-Fetch-Site"], r.Header["Origin"]
-	if len(site) == 0 && len(origins) == 0 {
+	own := !named || loopbackName((&url.URL{Host: r.Host}).Hostname())
+	if own && len(site) == 0 && len(origins) == 0 {
 		return nil
 	}
-	own := true
 	for _, s := range site {
 		own = own && (s == "same-origin" || s == "none")
 	}

@@ -125,11 +125,11 @@ func (g *Gateway) authorize(x *visit) error {
 	}
 	if g.anyone != nil {
 		x.grant = g.anyone
-		if err := refuseForeignPage(x.r); err != nil {
+		if err := refuseForeignPage(x.r, scope != access.Call); err != nil {
 			return err
 		}
 	} else {
-		found, err := g.find(x)
+		found, err := g.find(x, x.start)
 		if err != nil {
 			return err
 		}
@@ -142,13 +142,13 @@ func (g *Gateway) authorize(x *visit) error {
 }
 
 // find is the grant of the key that the request has, or of its session.
-func (g *Gateway) find(x *visit) (*access.Grant, error) {
+func (g *Gateway) find(x *visit, now time.Time) (*access.Grant, error) {
 	if g.cfg.Session != nil && !access.HasKey(x.r.Header) {
 		if grant, err := g.cfg.Session(x.r); grant != nil || err != nil {
 			return grant, err
 		}
 	}
-	grant, err := g.ring.Find(x.r.Header, x.start)
+	grant, err := g.ring.Find(x.r.Header, now)
 	if err != nil {
 		return nil, err
 	}

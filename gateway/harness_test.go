@@ -267,7 +267,7 @@ func post(path, body string, headers ...string) string {
 // request is a request as it goes over the wire.
 func request(method, path, body string, headers ...string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n", method, path)
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", method, path)
 	for _, h := range headers {
 		b.WriteString(h + "\r\n")
 	}

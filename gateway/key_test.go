@@ -42,7 +42,7 @@ func TestNewReportsEveryFault(t *testing.T) {
 		`key 2 ("a"): the name is taken`, `key 2 ("a"): it has the same secret as key "a"`, `key 3 (""): a name has 1 to 64`,
 		`key 4 ("b"): the secret has 7 characters: give 8 to 512`, `key 5 ("c"): the secret has 0 characters`,
 		`key 6 ("d"): the secret has characters`, `key 7 ("e"): the secret has characters`,
-		`unknown scope "calls" (did you mean call?): one of call, stored, jobs, metrics, cache, admin`, `unknown scope "root"`,
+		`unknown scope "calls" (did you mean call?): one of call, stored, jobs, metrics, cache, costs, admin`, `unknown scope "root"`,
 		`key 9 ("g"): unknown band priority(9): one of low, normal, high, critical`, `tenant "x/y"`, "the secret has 513 characters",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -133,7 +133,7 @@ func TestOpen(t *testing.T) {
 		"stored, no scope":  {chatPath + "/x", addr, nil, 403},
 		"stored and posted": {chatPath + "/x", addr, []string{"X-Api-Key: whatever"}, 403},
 	} {
-		raw := strings.Replace(request("POST", c.path, chatBody, append(c.headers, jsonBody)...), "Host: gateway", "Host: "+c.host, 1)
+		raw := strings.Replace(request("POST", c.path, chatBody, append(c.headers, jsonBody)...), "Host: localhost", "Host: "+c.host, 1)
 		if r := send(t, addr, raw); r.status != c.status {
 			t.Errorf("%s: %d %s", name, r.status, r.body)
 		}

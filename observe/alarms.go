@@ -3,6 +3,7 @@ package observe
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/forebay-ai/forebay/alarm"
@@ -44,9 +45,9 @@ func (o *Observer) point(m alarm.Measure, of string, w series.Window) alarm.Samp
 // judge has the alarms judged, and passes on what follows.
 func (o *Observer) judge(ctx context.Context, now time.Time) {
 	events, notices := o.engine.Evaluate(now, o)
-	if len(events)+len(notices) > 0 {
-		if err := errors.Join(o.cfg.Alarms.AppendAlarmEvents(ctx, events), o.cfg.Alarms.SaveAlarms(ctx, o.engine.Kept())); err != nil {
-			o.log.Error("changes of alarms could not be kept", "error", err)
+	if len(events)+len(notices) > 0 || len(o.owed) > 0 {
+		if err := errors.Join(o.record(ctx, events), o.keepAlarms(ctx)); err != nil {
+			o.log.Error("changes of alarms could not be kept: the next judgement tries again", "error", err)
 		}
 	}
 	for _, e := range events {
@@ -60,23 +61,53 @@ func (o *Observer) judge(ctx context.Context, now time.Time) {
 	}
 }
 
+// record adds events to the history, after those that the store did not take before, and
+// sets their Seq. Beyond a bound the oldest are lost, and counted.
+func (o *Observer) record(ctx context.Context, events []alarm.Event) error {
+	o.owed = append(o.owed, events...)
+	if over := len(o.owed) - maxRemembered; over > 0 {
+		o.owed = slices.Delete(o.owed, 0, over)
+		o.Lose(int64(over))
+	}
+	if len(o.owed) == 0 {
+		return nil
+	}
+	if err := o.cfg.Alarms.AppendAlarmEvents(ctx, o.owed); err != nil {
+		return err
+	}
+	n := min(len(events), len(o.owed))
+	copy(events[len(events)-n:], o.owed[len(o.owed)-n:])
+	o.owed = nil
+	return nil
+}
+
+// keepAlarms writes the states of alarms. One at a time on purpose: an older state must
+// not overwrite a silence that was written meanwhile.
+func (o *Observer) keepAlarms(ctx context.Context) error {
+	o.keeping.Lock()
+	defer o.keeping.Unlock()
+	return o.cfg.Alarms.SaveAlarms(ctx, o.engine.Kept())
+}
+
 // Silence keeps alarms from being sent, and Unsilence ends that. Both outlast a restart
-// from the moment on that they return.
+// from the moment on that they return. Where that cannot be, there is no silence.
 func (o *Observer) Silence(ctx context.Context, s alarm.Silence) (alarm.Silence, error) {
 	s, err := o.engine.Silence(s)
-	if err == nil {
-		err = o.cfg.Alarms.SaveAlarms(ctx, o.engine.Kept())
+	if err != nil {
+		return s, err
 	}
-	return s, err
+	if err := o.keepAlarms(ctx); err != nil {
+		return alarm.Silence{}, errors.Join(err, o.engine.Unsilence(s.ID, s.From))
+	}
+	return s, nil
 }
 
 // Unsilence ends a silence.
 func (o *Observer) Unsilence(ctx context.Context, id string) error {
-	err := o.engine.Unsilence(id, time.Now())
-	if err == nil {
-		err = o.cfg.Alarms.SaveAlarms(ctx, o.engine.Kept())
+	if err := o.engine.Unsilence(id, time.Now()); err != nil {
+		return err
 	}
-	return err
+	return o.keepAlarms(ctx)
 }
 
 // History lists changes of alarms, newest first.

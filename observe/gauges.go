@@ -14,6 +14,10 @@ import (
 	"github.com/forebay-ai/forebay/series"
 )
 
+// topRows is enough for one that has a user: of every tenant, calls that name nobody are
+// one row.
+const topRows = 1000
+
 // topEvery is how often the most expensive user is looked for: it is a question to the
 // store.
 const topEvery = time.Minute
@@ -33,12 +37,13 @@ func (o *Observer) sample(ctx context.Context, now time.Time) {
 		src := c.Source()
 		o.sampleQueue(src.Queue(), now)
 		o.sampleTargets(c, now)
-		o.sampleCache(src.Cache(), now)
-		up := true
+		stored := src.Cache()
+		o.sampleCache(stored, now)
+		up := !o.unsaved && (stored.Store == nil || stored.Store.Up)
 		if src.Jobs != nil {
 			j := src.Jobs()
 			o.sampleJobs(j, now)
-			up = j.Up
+			up = up && j.Up
 		}
 		o.gauge(StoreUp, bit(up), now)
 		o.gauge(Degradation, levelNumber(c.Health().Degradation.Level), now)
@@ -108,6 +113,9 @@ func (o *Observer) sampleMoney(ctx context.Context, now time.Time) {
 		return
 	}
 	spent := map[string]float64{}
+	for _, rule := range o.cfg.Budgets {
+		spent[rule] = 0 // until somebody spends of it in its new period
+	}
 	for _, b := range o.cfg.Ledger.Budgets(now) {
 		spent[b.Rule] = max(spent[b.Rule], float64(b.Spent+b.Reserved)/float64(max(b.Limit, 1)))
 	}
@@ -120,7 +128,7 @@ func (o *Observer) sampleMoney(ctx context.Context, now time.Time) {
 	o.topped = now
 	utc := now.UTC()
 	month := time.Date(utc.Year(), utc.Month(), 1, 0, 0, 0, 0, time.UTC)
-	rows, err := o.cfg.Ledger.Spend(ctx, ledger.Query{From: month, To: month.AddDate(0, 1, 0), By: []ledger.Dimension{ledger.ByTenant, ledger.ByUser}, Limit: 2})
+	rows, err := o.cfg.Ledger.Spend(ctx, ledger.Query{From: month, To: month.AddDate(0, 1, 0), By: []ledger.Dimension{ledger.ByTenant, ledger.ByUser}, Limit: topRows})
 	if err != nil {
 		o.log.Warn("the most expensive user is not known", "error", err)
 		return

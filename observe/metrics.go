@@ -60,10 +60,10 @@ const (
 	ByBudget    = "budget"
 )
 
-// customPrefix begins the names of custom metrics, which are other people's.
-const customPrefix = "custom_"
+// CustomPrefix begins the names of custom metrics, which are other people's.
+const CustomPrefix = "custom_"
 
-// Labels lists the labels that a metric has.
+// Labels lists the labels that a metric of Metrics has.
 func Labels(metric string) []string {
 	switch metric {
 	case Requests:
@@ -84,6 +84,21 @@ func Labels(metric string) []string {
 		return []string{ByBudget}
 	}
 	return nil
+}
+
+// Labels lists the labels that a metric has, a custom one included.
+func (o *Observer) Labels(metric string) []string {
+	for _, c := range o.cfg.Custom {
+		if CustomPrefix+c.Name != metric {
+			continue
+		}
+		labels := make([]string, 0, len(c.Labels))
+		for _, l := range c.Labels {
+			labels = append(labels, l.Name)
+		}
+		return labels
+	}
+	return Labels(metric)
 }
 
 // Metrics describes the metrics. One table on purpose: rows read best together.

@@ -27,6 +27,8 @@ type Config struct {
 	Group, Repeat time.Duration
 	// PerUSD is how many of a currency a dollar is, for alarms in other currencies.
 	PerUSD map[string]float64
+	// Budgets names the budgets that there are.
+	Budgets []string
 	// Notices takes what is due. It must not block.
 	Notices func(alarm.Notice)
 	// Alerting reports whether notices get through.
@@ -78,9 +80,13 @@ type Observer struct {
 
 	client  atomic.Pointer[forebay.Client]
 	targets atomic.Pointer[map[string]string] // by provider/model: the target's name
+	unsaved bool                              // the last save failed; used by Run alone
 	told    int64                             // of what was lost; used by Run alone
 	topped  time.Time                         // when the most expensive user was looked for; used by Run alone
 	lost    atomic.Int64
+	owed    []alarm.Event // changes that the store has not taken yet; used by Run alone
+
+	keeping sync.Mutex // held while the states of alarms are read and written
 
 	mu     sync.Mutex // guards what follows
 	events map[chan alarm.Event]struct{}
@@ -125,7 +131,7 @@ func New(ctx context.Context, cfg Config) (*Observer, error) {
 }
 
 func customMetric(c monitor.CustomMetric) series.Metric {
-	m := series.Metric{Name: customPrefix + c.Name, Unit: c.Unit, Doc: c.Doc, Kind: series.Distribution}
+	m := series.Metric{Name: CustomPrefix + c.Name, Unit: c.Unit, Doc: c.Doc, Kind: series.Distribution}
 	switch c.Kind {
 	case monitor.CustomCounter:
 		m.Kind = series.Counter
@@ -188,7 +194,8 @@ func (o *Observer) Run(ctx context.Context) error {
 		case now := <-sample.C:
 			o.look(ctx, now)
 		case now := <-save.C:
-			if err := o.save(ctx, now); err != nil {
+			err := o.save(ctx, now)
+			if o.unsaved = err != nil; err != nil {
 				o.log.Error("measurements could not be saved: they are kept in memory", "error", err)
 			}
 		case <-ctx.Done():
@@ -240,5 +247,5 @@ func (o *Observer) save(ctx context.Context, now time.Time) error {
 			err = errors.Join(err, o.cfg.Series.PruneSeries(ctx, step, now.Add(-kept)))
 		}
 	}
-	return errors.Join(err, o.cfg.Alarms.SaveAlarms(ctx, o.engine.Kept()), o.cfg.Alarms.PruneAlarmEvents(ctx, now.Add(-historyKept)))
+	return errors.Join(err, o.keepAlarms(ctx), o.cfg.Alarms.PruneAlarmEvents(ctx, now.Add(-historyKept)))
 }

@@ -101,7 +101,7 @@ func (o *Observer) BreakerChanged(target, from, to string) {
 // Measured implements monitor.CustomSink: a custom metric is a series of its own.
 func (o *Observer) Measured(c *monitor.CustomMetric, value float64, labels []string) {
 	now := time.Now()
-	metric := customPrefix + c.Name
+	metric := CustomPrefix + c.Name
 	take := func(k series.Key) {
 		switch c.Kind {
 		case monitor.CustomCounter:

@@ -111,10 +111,11 @@ func (s *suite) forceBreaker(t *testing.T, p *browser.Page) {
 	press(t, p, "Force open")
 	must(t, p.Until(`!document.querySelector("dialog[open]")`, patience))
 	sees(t, p, "maintenance until noon")
-	sees(t, p, "open, forced")
+	row := fmt.Sprintf(`document.querySelector("tr button[aria-label=" + JSON.stringify(%q) + "]").closest("tr").innerText`, change)
+	must(t, p.Until(row+`.includes("open, forced")`, patience))
 	press(t, p, change)
 	press(t, p, "Reset")
-	must(t, p.Until(`!document.querySelector("dialog[open]") && !document.body.innerText.includes("open, forced")`, patience))
+	must(t, p.Until(`!document.querySelector("dialog[open]") && !`+row+`.includes("forced")`, patience))
 }
 
 // silence makes one for what fires, and ends it.

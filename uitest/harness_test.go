@@ -1,8 +1,9 @@
 // Package uitest_test looks at the dashboard in a real browser: every page in both themes, by mouse and by
 // keyboard, at the width of a desk and of a telephone.
 //
-// Without settings the pages talk to package fakeapi, whose figures are always the same. With
-// FOREBAY_UI_URL (such as http://127.0.0.1:8080) and FOREBAY_UI_KEY they talk to a server that runs.
+// TestDashboard has the pages talk to package fakeapi, whose figures are always the same; with FOREBAY_UI_URL
+// (such as http://127.0.0.1:8080) and FOREBAY_UI_KEY they talk to a server that runs. TestDashboardOfTheBinary
+// and TestAMillionRequests build forebay and start it on a configuration of their own.
 package uitest_test
 
 import (
@@ -44,12 +45,24 @@ type suite struct {
 
 // TestDashboard runs everything with one browser.
 func TestDashboard(t *testing.T) {
+	s := newSuite(t)
+	s.url, s.key = open(t)
+	t.Run("login", s.login)
+	t.Run("pages", s.pages)
+	t.Run("keyboard", s.keyboard)
+	t.Run("changes", s.changes)
+	t.Run("live", s.live)
+	t.Run("read-only", s.readOnly)
+}
+
+// newSuite starts a browser, which ends with the test. Whose pages it looks at is still to be said.
+func newSuite(t *testing.T) *suite {
+	t.Helper()
 	path, err := browser.Find()
 	if err != nil {
 		t.Skip(err)
 	}
 	s := &suite{axe: axeCore(t)}
-	s.url, s.key = open(t)
 	if s.browser, err = browser.Start(path); err != nil {
 		t.Fatal(err)
 	}
@@ -58,12 +71,7 @@ func TestDashboard(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("login", s.login)
-	t.Run("pages", s.pages)
-	t.Run("keyboard", s.keyboard)
-	t.Run("changes", s.changes)
-	t.Run("live", s.live)
-	t.Run("read-only", s.readOnly)
+	return s
 }
 
 // open starts the server, or finds the one that the environment names.

@@ -1,7 +1,10 @@
 package app
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -19,6 +22,9 @@ const usualOutput = 1024
 // the most expensive target of its model.
 func estimate(cfg forebay.Config) func(*llm.Request) int64 {
 	return func(req *llm.Request) int64 {
+		if req.Endpoint == llm.Function {
+			return 0 // functions have no price
+		}
 		name := cmp.Or(req.Model, cfg.Operations[req.Operation].Model, cfg.Defaults.Model)
 		m, ok := cfg.Models[name]
 		if !ok {
@@ -30,12 +36,28 @@ func estimate(cfg forebay.Config) func(*llm.Request) int64 {
 		}
 		u := cost.Estimate(len(req.Body), 0)
 		u.Output = int64(cmp.Or(output, usualOutput))
-		most := int64(0)
+		u.Output *= choices(req.Body)
+		most, now := int64(0), time.Now()
 		for i := range m.Targets {
-			most = max(most, m.Targets[i].MicroUSD(u, req.Arrived))
+			most = max(most, m.Targets[i].MicroUSD(u, now))
 		}
 		return most
 	}
+}
+
+// mostChoices is how many answers a call may ask for at once in OpenAI's format.
+const mostChoices = 128
+
+// choices is how many answers a call asks for at once.
+func choices(body []byte) int64 {
+	if !bytes.Contains(body, []byte(`"n"`)) {
+		return 1
+	}
+	var in struct {
+		N int64 `json:"n"`
+	}
+	_ = json.Unmarshal(body, &in) // what cannot be read is refused elsewhere
+	return min(max(in.N, 1), mostChoices)
 }
 
 // gatherer gives the metrics of a client that is made later.

@@ -177,6 +177,9 @@ func (s *Server) addConsole(o Options, cfg *gateway.Config) error {
 	return nil
 }
 
+// pageBody bounds how long the body of a login may take; it is a line.
+const pageBody = 5 * time.Second
+
 // withPage serves the dashboard beside next.
 func withPage(page *dashboard.Handler, next http.Handler) http.Handler {
 	if page == nil {
@@ -184,6 +187,10 @@ func withPage(page *dashboard.Handler, next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/ui" || strings.HasPrefix(r.URL.Path, "/ui/") {
+			if r.ContentLength != 0 { // who sends nothing on must not hold the connection
+				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(pageBody))
+				w.Header().Set("Connection", "close")
+			}
 			page.ServeHTTP(w, r)
 			return
 		}

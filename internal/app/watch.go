@@ -51,11 +51,7 @@ func newWatching(ctx context.Context, o Options, stores *config.Stores, cfg *for
 	if w.cfg, err = o.File.Watch(); err != nil {
 		return nil, err
 	}
-	var budgets []string
-	for _, b := range w.cfg.Budgets {
-		budgets = append(budgets, b.Name)
-	}
-	cfg.Metrics = monitor.Config{Budgets: budgets, Objective: w.cfg.Objective, Custom: w.cfg.Custom, Functions: w.cfg.Functions, Version: o.Version}
+	cfg.Metrics = monitor.Config{Budgets: budgetNames(w.cfg.Budgets), Objective: w.cfg.Objective, Custom: w.cfg.Custom, Functions: w.cfg.Functions, Version: o.Version}
 	if err := w.openNotify(); err != nil {
 		return nil, err
 	}
@@ -79,6 +75,13 @@ func newWatching(ctx context.Context, o Options, stores *config.Stores, cfg *for
 	return w, nil
 }
 
+func budgetNames(rules []budget.Rule) (names []string) {
+	for _, r := range rules {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
 // callStore is the log's store, or none: a nil *sqlite.Log would be a store that is not
 // nil.
 func callStore(s *config.Stores) requestlog.Store {
@@ -92,7 +95,7 @@ func callStore(s *config.Stores) requestlog.Store {
 func (w *watching) observed(stores *config.Stores) observe.Config {
 	c := observe.Config{
 		Definitions: w.cfg.Alarms, Name: w.cfg.Telemetry.Service, Group: w.cfg.Group, Repeat: w.cfg.Repeat, PerUSD: w.perUSD(),
-		Notices: w.notify.Send, Alerting: w.notify.Healthy, Objective: w.cfg.Objective, Custom: w.cfg.Custom, Log: w.calls, Ledger: w.books,
+		Budgets: budgetNames(w.cfg.Budgets), Notices: w.notify.Send, Alerting: w.notify.Healthy, Objective: w.cfg.Objective, Custom: w.cfg.Custom, Log: w.calls, Ledger: w.books,
 		Connections: func() int { return int(w.conns.Load()) }, Logger: w.log,
 	}
 	if w.traces != nil {
@@ -196,17 +199,25 @@ func (w *watching) run(ctx context.Context) error {
 		})
 	}
 	work("series and alarms", w.observer.Run)
-	work("notices", w.notify.Run)
 	if w.calls != nil {
 		work("log of calls", w.calls.Run)
 	}
 	if w.books != nil {
 		work("books", w.books.Run)
 	}
+	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var sender sync.WaitGroup
+	sender.Go(func() { _ = w.notify.Run(sending) })
 	jobs.Wait()
 	w.unwatch()
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	if err := w.notify.Close(late); err != nil { // after the last judgement
+		faults = append(faults, fmt.Errorf("notices: %w", err))
+	}
+	stop()
+	sender.Wait()
 	return errors.Join(append(faults, w.close(late))...)
 }
 

@@ -51,7 +51,7 @@ export function condition(a: AlarmEntry): string {
   const by = a.by ? `, each ${a.by} by itself` : "";
   const burn = a.burn ?? [];
   if (burn.length > 0) {
-    const pairs = burn.map((b) => `${b.factor} times in ${span(b.long_ns)} and ${span(b.short_ns)}`).join(", or ");
+    const pairs = burn.map((b) => `${b.factor === 1 ? "once" : `${b.factor} times`} in ${span(b.long_ns)} and ${span(b.short_ns)}`).join(", or ");
     return `${what} burns the budget of ${shown(a.threshold, a)} too fast: ${pairs}${by}`;
   }
   const often = (a.n ?? 1) > 1 ? `, ${a.m ?? 1} of ${a.n} times` : "";

@@ -21,6 +21,11 @@ function changed(e: ConfigEntry): boolean {
   return e.origin !== "default";
 }
 
+/** short is an origin without the folders of its file, which are the same in each row. */
+function short(origin: string): string {
+  return origin.replace(/^(file )?.*[/\\]/, "$1");
+}
+
 function Contents({ list }: { list: ConfigList }) {
   const all = list.data ?? [];
   const words = param("q").toLowerCase().split(/\s+/).filter(Boolean);
@@ -74,7 +79,7 @@ function Section({ name, entries }: { name: string; entries: ConfigEntry[] }) {
     <Table label={`Settings: ${name}`} name={`s-${name}`} rows={entries} id={(e) => e.key} columns={[
       { key: "key", head: "Key", cell: (e) => <code>{e.key}</code> },
       { key: "value", head: "Value", cell: (e) => <Value entry={e} /> },
-      { key: "origin", head: "From", cell: (e) => (changed(e) ? <Badge tone="info">{e.origin}</Badge> : <span class="muted">default</span>) },
+      { key: "origin", head: "From", cell: (e) => (changed(e) ? <Badge tone="info" title={e.origin}>{short(e.origin)}</Badge> : <span class="muted">default</span>) },
       { key: "doc", head: "What it does", wide: true, cell: (e) => e.doc },
     ]} />
   );

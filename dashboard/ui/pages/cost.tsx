@@ -34,7 +34,7 @@ export default function Cost() {
   const by = dimensions.find((d) => d === param("by")) ?? "user";
   const ask = { from: month.from, to: month.to, currency };
   const report = useQuery<CostReport>((signal) => api.get("v1/cost", { ...ask, by }, signal), [ask, by], 15_000);
-  const days = useQuery<CostReport>((signal) => api.get("v1/cost", { ...ask, by: "day,model" }, signal), [ask], 60_000);
+  const days = useQuery<CostReport>((signal) => api.get("v1/cost", { ...ask, by: "day,model", limit: "1000" }, signal), [ask], 60_000);
   return (
     <Page title="Cost" about="What calls cost at the prices of their time, failed and repeated attempts included. Days and months are those of UTC."
       actions={

@@ -17,7 +17,7 @@ function columns(by: By): Column<OperationRow>[] {
     { key: "p50", head: "P50", align: "end", cell: (r) => seconds(r.p50), sort: (r) => r.p50 },
     { key: "p95", head: "P95", align: "end", cell: (r) => seconds(r.p95), sort: (r) => r.p95 },
     { key: "p99", head: "P99", align: "end", cell: (r) => seconds(r.p99), sort: (r) => r.p99 },
-    { key: "first", head: "First token", align: "end", title: "Time to the first token, P95", cell: (r) => <>{seconds(r.first_token_p95)}<span class="cell-sub">P95</span></>, sort: (r) => r.first_token_p95 },
+    { key: "first", head: "First token", align: "end", title: "Time to the first token, P95", cell: (r) => (r.first_token_p95 > 0 ? <>{seconds(r.first_token_p95)}<span class="cell-sub">P95</span></> : <span class="muted">–</span>), sort: (r) => r.first_token_p95 },
     { key: "hit_rate", head: "Hits", align: "end", title: "Answers of the cache", cell: (r) => percent(r.hit_rate), sort: (r) => r.hit_rate },
     { key: "tokens", head: "Tokens", align: "end", title: "Of prompts and of answers", cell: (r) => <>{compact(r.input_tokens)}<span class="cell-sub">{compact(r.output_tokens)} out</span></>, sort: (r) => r.input_tokens + r.output_tokens },
     { key: "cost", head: "Cost", align: "end", title: "With what a call costs on average, cached ones included", cell: (r) => <>{usd(r.micro_usd)}<span class="cell-sub">{r.requests > 0 ? `${usd(r.micro_usd / r.requests)} each` : ""}</span></>, sort: (r) => r.micro_usd },

@@ -70,7 +70,7 @@ const sparks = ["rate:requests", "p95:duration", "rate:failures", "rate:hits", "
 
 function Figures(props: { answer: Answer; series?: SeriesAnswer }) {
   const { totals: t, objective: o, health, cost_today_micro_usd: today } = props.answer;
-  const now = liveTotals.value?.totals;
+  const now = param("operation") ? undefined : liveTotals.value?.totals; // live figures are of everything
   const measured = t.requests > 0;
   const range = param("window");
   return (
@@ -79,11 +79,11 @@ function Figures(props: { answer: Answer; series?: SeriesAnswer }) {
       <Stat label="Response time, P95" value={measured ? seconds(t.p95) : "–"} tone={measured && t.p95 > o.seconds ? "bad" : "none"}
         note={measured ? `P50 ${seconds(t.p50)}, P99 ${seconds(t.p99)}` : "nothing was measured"} spark={spark(props.series, "p95:duration")} href={href("operations", { window: range })} />
       <Stat label={`Answered within ${seconds(o.seconds)}`} value={measured ? percent(o.met) : "–"} tone={measured ? objectiveTones(o.met) : "none"} note={measured ? "of all calls" : "nothing was measured"} />
-      <Stat label="Errors" value={measured ? percent(t.error_rate) : "–"} tone={measured ? errorTones(t.error_rate) : "none"} note={`${count(t.failures)} failed, ${count(t.refused)} refused`}
+      <Stat label="Errors" value={measured ? percent(t.error_rate) : "–"} tone={measured ? errorTones(t.error_rate) : "none"} note={`${count(t.failures)} failed${t.refused > 0 ? `, ${count(t.refused)} of them refused` : ""}`}
         spark={spark(props.series, "rate:failures")} href={href("requests", { window: range, failed: "true" })} />
       <Stat label="Cache hits" value={measured ? percent(t.hit_rate) : "–"} note={`saved ${usd(t.saved_micro_usd)}`} spark={spark(props.series, "rate:hits")} href={href("cache", { window: range })} />
       <Stat label="Cost today" value={money(today)} note={`${usd(t.micro_usd)} in this time`} spark={spark(props.series, "rate:cost")} href={href("cost", { window: range })} />
-      <Stat label="Waiting, in progress" value={`${count(now?.waiting ?? t.waiting)}, ${count(now?.in_flight ?? t.in_flight)}`} note={`${count(health.queue.capacity)} may wait`} spark={spark(props.series, "max:waiting")} href={href("queue", { window: range })} />
+      <Stat label="Waiting, in progress" value={`${count(now?.waiting ?? t.waiting)}, ${count(now?.in_flight ?? t.in_flight)}`} note={`${count(health.queue.capacity)} may be in progress`} spark={spark(props.series, "max:waiting")} href={href("queue", { window: range })} />
       <Stat label="First token, P95" value={measured ? seconds(t.first_token_p95) : "–"} note={`${compact(t.output_tokens)} tokens out; own overhead P99 ${seconds(t.overhead_p99)}`} spark={spark(props.series, "p95:first_token")} />
     </Grid>
   );
