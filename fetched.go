@@ -272,7 +272,6 @@ func (f *fetched) book(outcome monitor.Outcome, bill upstream.Bill, part bool) {
 	f.call.client.ledger.Settle(rec)
 }
 
-// note keeps an attempt that has ended.
 func (f *fetched) note(a requestlog.Attempt) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

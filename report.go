@@ -30,15 +30,19 @@ func (k *call) measure(kind llm.Kind) {
 	if k.req.Stream && kind == "" {
 		c.FirstToken = t.Total
 	}
-	if t.Total > 0 {
-		c.Overhead = max(t.Total-t.Queue-t.Upstream, 0)
+	tried, estimated := k.tried, false
+	if f := k.fetched; f != nil {
+		tried, estimated = f.tries()
+	}
+	if t.Total > 0 && c.Fallback == "" {
+		c.Overhead = max(t.Total-t.Queue-t.Upstream-requestlog.Lost(tried), 0)
 	}
 	if kind == llm.PolicyOverloaded {
 		k.client.levels.Shed(k.op.label, time.Now())
 	}
 	k.client.monitor.Record(&c)
 	if k.client.observer != nil {
-		k.client.observer.Observe(k.entry(&c))
+		k.client.observer.Observe(k.entry(&c, tried, estimated))
 	}
 }
 
@@ -54,7 +58,7 @@ func (k *call) saved(kind llm.Kind) int64 {
 }
 
 // entry is the call as the log of requests has it.
-func (k *call) entry(c *monitor.Call) *requestlog.Entry {
+func (k *call) entry(c *monitor.Call, tried []requestlog.Attempt, estimated bool) *requestlog.Entry {
 	e := &requestlog.Entry{
 		ID: k.req.ID, Start: k.start, Tenant: k.req.Tenant, User: k.req.User, Key: k.req.Key, Operation: k.op.label,
 		Persona: k.req.Persona, Endpoint: string(k.req.Endpoint), Model: c.Model, Priority: k.req.Priority.String(),
@@ -63,13 +67,10 @@ func (k *call) entry(c *monitor.Call) *requestlog.Entry {
 		CacheDetail: string(k.meta.Cache.Detail), Stored: k.meta.Cache.Stored, Fallback: c.Fallback, Template: k.meta.Template,
 		Duration: c.Duration, Lookup: c.CacheLookup, Queue: c.QueueWait, Upstream: c.Upstream, FirstToken: c.FirstToken,
 		Overhead: c.Overhead, Usage: k.meta.Usage, MicroUSD: k.meta.CostMicroUSD, SavedMicroUSD: c.SavedMicroUSD,
-		Trace: k.req.TraceParent, TraceParent: k.req.CallerTrace, Attempts: k.tried,
+		Trace: k.req.TraceParent, TraceParent: k.req.CallerTrace, Attempts: tried, Estimated: estimated,
 	}
 	if k.cacheable {
 		e.CacheKey = k.key.String()
-	}
-	if f := k.fetched; f != nil {
-		e.Attempts, e.Estimated = f.tries()
 	}
 	return e
 }

@@ -276,7 +276,7 @@ func TestSeries(t *testing.T) {
 		}
 		start := time.Now().Add(-30 * time.Second).Unix()
 		at := int(start-s.From) / 10
-		for i, want := range [][]float64{{4, 0, 0, 2}, {0.75, -1, -1, 0}, {1, -1, -1, 1}, {0.4, 0, 0, 0.2}} {
+		for i, want := range [][]float64{{4, 0, 0, 2}, {0.75, -1, -1, 0}, {1, -1, -1, 1}, {0.4, 0, 0, -1}} {
 			got := numbers(s.Series[i])
 			if len(got) < at+4 {
 				t.Fatalf("%s: %v from %d, want a value at %d", s.Series[i].Query, got, s.From, start)

@@ -37,7 +37,7 @@ func (c *Console) problems(o *Overview) []Problem {
 	}
 	for _, s := range o.Alarms {
 		d := definitions[s.Name]
-		what := d.Message
+		what := strings.TrimSuffix(d.Message, ".")
 		if s.Of != "" {
 			what += ": " + s.Of
 			named[s.Of] = true

@@ -188,12 +188,15 @@ func (c *Console) line(ask question, p part, w series.Window, step time.Duration
 		l.Stat = "ratio"
 		over = set.Steps(p.key(ask.over), series.Sum, w, step)
 	}
+	now := time.Now()
 	l.Values = make([]*float64, len(points))
 	for i, pt := range points {
 		value := pt.Value
 		switch {
 		case !pt.OK:
 			continue
+		case ask.stat == series.Rate && w.From.Add(time.Duration(i+1)*step).After(now):
+			continue // the step goes on, and would look like a drop
 		case over != nil && over[i].Value == 0:
 			continue
 		case over != nil:

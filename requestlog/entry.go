@@ -85,6 +85,16 @@ type Attempt struct {
 	ErrorType  llm.Kind      `json:"error_type,omitempty"`
 }
 
+// Lost is the time of those attempts that failed.
+func Lost(attempts []Attempt) (d time.Duration) {
+	for i := range attempts {
+		if attempts[i].ErrorType != "" {
+			d += attempts[i].Duration
+		}
+	}
+	return d
+}
+
 // Filter chooses entries. Zero members choose all.
 type Filter struct {
 	From, To                            time.Time // of Start; To is exclusive
