@@ -38,7 +38,7 @@ func (b *Book) accountLocked(i int, a Account, at time.Time) *account {
 	from, to := bounds(r.Period, at)
 	key := accountKey{
 		rule: i, from: from.Unix(),
-		tenant: own(r.Tenant, a.Tenant), key: own(r.Key, a.Key), user: own(r.User, a.User), operation: own(r.Operation, a.Operation),
+		tenant: own(r.tenant, a.Tenant), key: own(r.Key, a.Key), user: own(r.User, a.User), operation: own(r.Operation, a.Operation),
 	}
 	if acc := b.accounts[key]; acc != nil {
 		return acc
@@ -58,7 +58,7 @@ func (b *Book) accountLocked(i int, a Account, at time.Time) *account {
 func (r *rule) otherKey(i int, from int64) accountKey {
 	return accountKey{
 		rule: i, from: from, other: true,
-		tenant: own(r.Tenant, Other), key: own(r.Key, Other), user: own(r.User, Other), operation: own(r.Operation, Other),
+		tenant: own(r.tenant, Other), key: own(r.Key, Other), user: own(r.User, Other), operation: own(r.Operation, Other),
 	}
 }
 

@@ -265,7 +265,7 @@ func TestRulesMatch(t *testing.T) {
 	}
 	want := []string{
 		"all /// 4", "tenant t/// 3", "users t/// 1", "users t/u// 1", "users t/v// 1",
-		"pairs //k/o 2", "pairs /// 1", "pairs //k/p 1",
+		"pairs t//k/o 2", "pairs s//k/p 1", "pairs t/// 1",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

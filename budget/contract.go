@@ -22,7 +22,8 @@ const (
 )
 
 // Rule is one budget. Empty members of Tenant, Key, User and Operation match every call;
-// "*" gives each value a budget of its own; anything else matches that value alone.
+// "*" gives each value a budget of its own; anything else matches that value alone. The values of
+// "*" are told apart by tenant too, whether Tenant is "*" or empty: the same name of a user in two tenants is two users.
 type Rule struct {
 	Name                         string
 	Tenant, Key, User, Operation string

@@ -45,6 +45,9 @@ func counts(r budget.Rule, c *modelCall, a budget.Account, now time.Time) bool {
 			}
 		}
 	}
+	if (r.Key == "*" || r.User == "*" || r.Operation == "*") && c.of.Tenant != a.Tenant {
+		return false // each tenant's users, keys and operations are its own
+	}
 	layout := "2006-01-02"
 	if r.Period == budget.Month {
 		layout = "2006-01"

@@ -22,8 +22,11 @@ const each = "*"
 // rule is a Rule as it is worked with.
 type rule struct {
 	Rule
-	starred bool  // some member is "*"
-	warnAt  int64 // spent, from which on it is said
+	starred bool // some member is "*"
+	// tenant is Rule's, but "*" where another member is and none is named: names of users, keys and
+	// operations are a tenant's own, and nobody may spend the budget of another tenant's user.
+	tenant string
+	warnAt int64 // spent, from which on it is said
 }
 
 func newRule(r Rule) rule {
@@ -32,7 +35,11 @@ func newRule(r Rule) rule {
 		warn = defaultWarn
 	}
 	at := math.Ceil(warn * float64(r.MicroUSD))
-	made := rule{Rule: r, warnAt: r.MicroUSD, starred: r.Tenant == each || r.Key == each || r.User == each || r.Operation == each}
+	made := rule{Rule: r, warnAt: r.MicroUSD, starred: r.Starred()}
+	made.tenant = r.Tenant
+	if made.starred && r.Tenant == "" {
+		made.tenant = each
+	}
 	if at < float64(r.MicroUSD) {
 		made.warnAt = max(int64(at), 1)
 	}

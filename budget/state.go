@@ -12,18 +12,39 @@ import (
 // rule's the one first of which the largest share is spent. Budgets of single values ("*") are there once
 // something was reserved or spent in them, and the first 1,000 of each rule.
 func (b *Book) States(now time.Time) []State {
+	return b.states(now, func(*rule, *account) bool { return true })
+}
+
+// StatesOfTenant returns what States does of the budgets that are a tenant's alone: those of rules that name it, and those
+// that it, or its users, keys and operations, have for themselves ("*"). Budgets that several tenants share are not
+// among them. The bound of 1,000 a rule is the tenant's own. It looks at every account, as States does.
+func (b *Book) StatesOfTenant(tenant string, now time.Time) []State {
+	return b.states(now, func(r *rule, acc *account) bool {
+		switch {
+		case acc == nil:
+			return r.Tenant == tenant && tenant != ""
+		case r.tenant == each:
+			return acc.tenant == tenant && !acc.other
+		}
+		return r.tenant == tenant && tenant != ""
+	})
+}
+
+// states returns the wanted budgets in the period of now. wanted must not use b; the account it is asked about is nil for a
+// rule in whose budget nothing is.
+func (b *Book) states(now time.Time, wanted func(*rule, *account) bool) []State {
 	b.mu.Lock()
 	b.advanceLocked(now)
 	groups := make([][]State, len(b.rules))
 	for _, acc := range b.accounts {
-		if !now.Before(acc.began) && now.Before(acc.ends) {
+		if !now.Before(acc.began) && now.Before(acc.ends) && wanted(acc.of, acc) {
 			groups[acc.rule] = append(groups[acc.rule], acc.state())
 		}
 	}
 	b.mu.Unlock()
 	var all []State
 	for i, states := range groups {
-		if r := &b.rules[i]; len(states) == 0 && !r.starred {
+		if r := &b.rules[i]; len(states) == 0 && !r.starred && wanted(r, nil) {
 			states = []State{r.unused(r.Account(), now)}
 		}
 		slices.SortFunc(states, func(a, b State) int {
@@ -65,6 +86,11 @@ func (s State) Fits(microUSD int64) bool {
 		return true
 	}
 	return s.Spent == 0 && microUSD > s.Limit
+}
+
+// Starred says that values have budgets of their own: that some member is "*".
+func (r Rule) Starred() bool {
+	return r.Tenant == each || r.Key == each || r.User == each || r.Operation == each
 }
 
 // Account gives the members that say whose calls a rule is about.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/forebay-ai/forebay/alarm"
 	"github.com/forebay-ai/forebay/budget"
 	"github.com/forebay-ai/forebay/gateway"
 	"github.com/forebay-ai/forebay/ledger"
@@ -101,7 +102,7 @@ func (c *Console) overview(v *gateway.Visit) error {
 	o := Overview{
 		At: now.UTC(), Started: c.cfg.Observer.Started().UTC(), Version: c.cfg.Version, WindowSeconds: span.Seconds(),
 		Health: c.cfg.Client.Health(), Totals: c.totals(p, w), Faults: c.faults(w), Objective: c.objective(p, w),
-		Alarms:  c.cfg.Observer.Engine().Firing(),
+		Alarms:  append([]alarm.Status{}, c.firing(v)...),
 		Slowest: best(rows, func(r *OperationRow) float64 { return r.P95 }), Failing: best(rows, func(r *OperationRow) float64 { return r.ErrorRate }),
 		Budgets: []budget.State{},
 	}

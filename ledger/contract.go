@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/forebay-ai/forebay/llm"
@@ -76,6 +77,9 @@ type Query struct {
 	From, To                                      time.Time // days; To is exclusive
 	Tenant, User, Key, Operation, Provider, Model string
 	By                                            []Dimension
+	// Groups asks for no groups but these: of each, the parts that are grouped by count. Nil means all. It is for
+	// what a Ledger asks its Store; a Ledger itself ignores it.
+	Groups []Account
 	// Limit bounds the rows, most expensive first; 0 means 10,000.
 	Limit int
 }
@@ -86,13 +90,28 @@ type Row struct {
 	Amounts
 }
 
+// RefusedError says that a batch was written but for some of its rows, which cannot be written, now or later: they
+// are lost.
+type RefusedError struct {
+	Rows int // postings and reservations that were left out, above 0
+	Err  error
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string { return fmt.Sprintf("%d rows were left out: %v", e.Rows, e.Err) }
+
+// Unwrap gives why the first of them was.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
 // Store keeps the books. Its methods may be called concurrently.
 type Store interface {
-	// Post writes a batch, all of it or nothing.
+	// Post writes a batch, all of it or nothing; but what cannot be written for reasons of its own must not
+	// keep the rest out for ever: a store that finds out leaves it out and returns a *RefusedError. Sums stick at the
+	// largest value, as with Amounts.Add.
 	Post(ctx context.Context, b Batch) error
 	// Holds returns the reservations that were not released.
 	Holds(ctx context.Context) ([]Hold, error)
-	// Spend returns sums.
+	// Spend returns sums that stick at the largest value, in the order of CompareRows: the first q.Limit of them are those that count.
 	Spend(ctx context.Context, q Query) ([]Row, error)
 	// ErasePostings removes a user's name from the books: its sums move to the user "erased".
 	ErasePostings(ctx context.Context, tenant, user string) error

@@ -40,7 +40,8 @@ type Config struct {
 	// MaxAccounts bounds the rows in memory that are not written yet, some 400 bytes each: what
 	// has no room is booked without its names, on the account Other. Zero means 65,536.
 	MaxAccounts int
-	// OnDrop is told how many bookings lost their names for want of room. Nil means that
+	// OnDrop is told how many bookings lost their names for want of room, and how many were lost because the
+	// store can never write them. Nil means that
 	// nobody is. It is called on the request's path, concurrently, and must not block.
 	OnDrop func(n int64)
 	// Logger gets what goes wrong with the store. Nil means no log.
@@ -141,7 +142,7 @@ func (l *Ledger) Settle(r cost.Record) {
 	}
 	var h *held
 	l.mu.Lock()
-	if !r.Part { // the call goes on, and may cost as much again
+	if !r.Part && !r.Unreserved { // after a part the call goes on, and may cost as much again
 		h = l.takeLocked(keyOf(r.RequestID, &a))
 	}
 	if h != nil {
@@ -196,6 +197,14 @@ func (l *Ledger) Budgets(now time.Time) []budget.State {
 		return nil
 	}
 	return l.budgets.States(now)
+}
+
+// BudgetsOfTenant returns the state of the budgets that are a tenant's alone; see budget.Book's StatesOfTenant.
+func (l *Ledger) BudgetsOfTenant(tenant string, now time.Time) []budget.State {
+	if l.budgets == nil {
+		return nil
+	}
+	return l.budgets.StatesOfTenant(tenant, now)
 }
 
 // BudgetsOf returns the state of the budgets that apply to the calls of a.

@@ -74,10 +74,9 @@ func (m *Memory) Holds(context.Context) ([]Hold, error) {
 // Spend implements Store.
 func (m *Memory) Spend(_ context.Context, q Query) ([]Row, error) {
 	m.mu.Lock()
-	sums := map[Account]Amounts{}
+	sums, asked := map[Account]Amounts{}, q.asked()
 	for a, amounts := range m.books {
-		if q.wants(&a) {
-			group := q.group(&a)
+		if group := q.group(&a); q.wants(&a) && (asked == nil || asked[group]) {
 			sum := sums[group]
 			sum.Add(amounts)
 			sums[group] = sum
@@ -88,7 +87,7 @@ func (m *Memory) Spend(_ context.Context, q Query) ([]Row, error) {
 	for a, sum := range sums {
 		rows = append(rows, Row{a, sum})
 	}
-	slices.SortFunc(rows, compareRows)
+	slices.SortFunc(rows, CompareRows)
 	return rows[:min(len(rows), cmp.Or(q.Limit, defaultRows))], nil
 }
 

@@ -23,7 +23,7 @@ func (l *Ledger) recover(ctx context.Context) error {
 		p.released[h.ID] = struct{}{}
 		sum = addUp(sum, h.MicroUSD)
 	}
-	if err := l.store.Post(ctx, p.batch()); err != nil {
+	if err := l.send(ctx, p.batch()); err != nil {
 		return err
 	}
 	l.recovered = left
@@ -69,7 +69,8 @@ func (l *Ledger) restoreDays(ctx context.Context, q Query, at time.Time) error {
 func dimensions(rules []budget.Rule) []Dimension {
 	var tenant, key, user, operation bool
 	for _, r := range rules {
-		tenant, key = tenant || r.Tenant != "", key || r.Key != ""
+		tenant = tenant || r.Tenant != "" || r.Starred() // each value has a budget in each tenant
+		key = key || r.Key != ""
 		user, operation = user || r.User != "", operation || r.Operation != ""
 	}
 	var by []Dimension

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -89,12 +90,25 @@ func (l *Ledger) postGated(ctx context.Context) error {
 	batch := l.pending.begin()
 	l.disturbLocked(batch)
 	l.mu.Unlock()
-	err := l.store.Post(ctx, batch)
+	err := l.send(ctx, batch)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pending.end(err == nil)
 	if err == nil {
 		l.told = false
+	}
+	return err
+}
+
+// send has the store write a batch. What the store can never write is counted as dropped: to send it again would
+// keep everything else out.
+func (l *Ledger) send(ctx context.Context, b Batch) error {
+	err := l.store.Post(ctx, b)
+	if refused := (*RefusedError)(nil); errors.As(err, &refused) {
+		l.onDrop(int64(refused.Rows))
+		l.log.Error("the ledger's store cannot write some bookings; they are lost, the others are written",
+			"rows", refused.Rows, "error", refused.Err)
+		return nil
 	}
 	return err
 }

@@ -24,43 +24,69 @@ const (
 // Spend returns sums, the most expensive first, with everything that was booked before it was called, written
 // or not, and each booking once. From is cut to its day and To rounded up to one; where one is zero, there
 // is no bound. Without groups there is one row, or none where nothing was booked. A wrong query, and one with more
-// than 250,000 groups, gives an *llm.Error of kind CallerInvalidRequest, a store that
-// cannot be read one of kind ForebayUnavailable.
+// than 250,000 groups and a limit above 1,000, gives an *llm.Error of kind CallerInvalidRequest, a store that
+// cannot be read one of kind ForebayUnavailable. With a limit of up to 1,000 there may be any number of groups, and the
+// memory is bounded by the limit and by what is not written yet.
 //
 // It waits for a write in progress, and a write waits for the part of it that is about the
-// last two days; older days are read beside the writer.
+// last two days; older days are read beside the writer. With a limit of up to 1,000, a write waits for the part that is about the groups
+// that are booked on in the meantime.
 func (l *Ledger) Spend(ctx context.Context, q Query) ([]Row, error) {
 	q, err := q.checked()
 	if err != nil {
 		return nil, err
 	}
+	q.Groups = nil
 	limit := q.Limit
-	q.Limit = maxGroups + 1
 	for try := 0; ; try++ {
-		g := groups{query: q, sums: map[Account]*Amounts{}}
-		quiet, err := l.gather(ctx, &g, try < quietTries)
+		var rows []Row
+		var done bool
+		if limit <= mostTop && len(q.By) > 0 {
+			rows, done, err = l.top(ctx, q, try == 0)
+		} else {
+			rows, done, err = l.all(ctx, q, try < quietTries)
+		}
 		switch {
 		case errors.As(err, new(*llm.Error)):
 			return nil, err
 		case err != nil:
 			return nil, unavailable("the books cannot be read", err)
-		case quiet:
-			return g.rows(limit), nil
+		case done:
+			return rows, nil
 		}
 	}
 }
 
-// watch notes whether anything older than before was written while somebody read it.
+// all answers a query from all its groups. It is false where a write disturbed it.
+func (l *Ledger) all(ctx context.Context, q Query, beside bool) ([]Row, bool, error) {
+	limit := q.Limit
+	q.Limit = maxGroups + 1
+	g := groups{query: q, sums: map[Account]*Amounts{}}
+	quiet, err := l.gather(ctx, &g, beside)
+	if err != nil || !quiet {
+		return nil, false, err
+	}
+	return g.rows(limit), true, nil
+}
+
+// watch notes whether anything older than before was written while somebody read it, and, where query is not nil, which
+// of its groups were.
 type watch struct {
 	before time.Time
 	dirty  bool
+	query  *Query
+	groups map[Account]struct{}
 }
 
 // disturbLocked tells those who read old days beside the writer what it is going to write.
 func (l *Ledger) disturbLocked(b Batch) {
 	for w := range l.watches {
 		for i := range b.Postings {
-			w.dirty = w.dirty || b.Postings[i].Day.Before(w.before)
+			a := &b.Postings[i].Account
+			w.dirty = w.dirty || a.Day.Before(w.before)
+			if w.query != nil && w.query.wants(a) {
+				w.groups[w.query.group(a)] = struct{}{}
+			}
 		}
 	}
 }
@@ -174,12 +200,12 @@ func (g *groups) rows(limit int) []Row {
 			rows = append(rows, Row{Account: a, Amounts: *sum})
 		}
 	}
-	slices.SortFunc(rows, compareRows)
+	slices.SortFunc(rows, CompareRows)
 	return rows[:min(limit, len(rows))]
 }
 
-// compareRows orders rows, the most expensive first, and equal ones by name.
-func compareRows(a, b Row) int {
+// CompareRows orders rows: the greater Total comes first, of equal ones what saved more, then what has more calls, then the lesser names.
+func CompareRows(a, b Row) int {
 	return cmp.Or(cmp.Compare(b.Total(), a.Total()), cmp.Compare(b.SavedMicroUSD, a.SavedMicroUSD),
 		cmp.Compare(b.Calls, a.Calls), compareAccounts(&a.Account, &b.Account))
 }
@@ -226,6 +252,18 @@ func (q *Query) group(a *Account) Account {
 		}
 	}
 	return g
+}
+
+// asked are the groups that are asked for; nil where all are.
+func (q *Query) asked() map[Account]bool {
+	if q.Groups == nil {
+		return nil
+	}
+	asked := make(map[Account]bool, len(q.Groups))
+	for i := range q.Groups {
+		asked[q.group(&q.Groups[i])] = true
+	}
+	return asked
 }
 
 // Dimensions lists all dimensions.

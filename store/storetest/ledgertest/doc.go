@@ -14,9 +14,11 @@
 //   - Without groups there is one row, and where nothing matches there are no rows.
 //   - A row has the parts of the account that were grouped by, and no others. Its day is in UTC: the day itself, or
 //     the first of its month. Where both are grouped by, it is the day itself.
-//   - Rows are ordered by what was paid, the largest first; whether computing and storage count for that is the
-//     store's choice, since a ledger orders them again. A limit of 1,000,000 is obeyed like any other: a ledger
-//     asks for all rows that way.
+//   - Rows are in the order of ledger.CompareRows, and the limit keeps the first of them. A limit of 1,000,000 is
+//     obeyed like any other: a ledger asks for all rows that way.
+//   - Groups that are asked for by name are those whose parts that are grouped by are the same; one that is asked for twice
+//     is there once.
+//   - Sums stick at the largest value, those of an account and those of a group; amounts below zero count as zero.
 //   - Names are any valid UTF-8 of up to 256 bytes, an empty one and a NUL included; they are compared byte by byte.
 //   - Released IDs that are not held are ignored. Times of holds come back in UTC, to the microsecond.
 //   - The sums of a user that is erased are added to those that "erased" has already.

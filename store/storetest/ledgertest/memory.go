@@ -138,11 +138,15 @@ func (m *Memory) Spend(ctx context.Context, q ledger.Query) ([]ledger.Row, error
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	sums := map[ledger.Account]ledger.Amounts{}
+	asked := map[ledger.Account]bool{}
+	for _, a := range q.Groups {
+		asked[grouped(q.By, a)] = true
+	}
 	for a, amounts := range m.books {
-		if !wanted(q, a) {
+		group := grouped(q.By, a)
+		if !wanted(q, a) || q.Groups != nil && !asked[group] {
 			continue
 		}
-		group := grouped(q.By, a)
 		sum := sums[group]
 		sum.Add(amounts)
 		sums[group] = sum
@@ -152,7 +156,11 @@ func (m *Memory) Spend(ctx context.Context, q ledger.Query) ([]ledger.Row, error
 		rows = append(rows, ledger.Row{Account: a, Amounts: sum})
 	}
 	slices.SortFunc(rows, func(a, b ledger.Row) int {
-		return cmp.Or(cmp.Compare(b.MicroUSD, a.MicroUSD), a.Day.Compare(b.Day), strings.Compare(names(a.Account), names(b.Account)))
+		if c := cmp.Compare(b.Total(), a.Total()); c != 0 {
+			return c
+		}
+		return cmp.Or(cmp.Compare(b.SavedMicroUSD, a.SavedMicroUSD), cmp.Compare(b.Calls, a.Calls),
+			a.Day.Compare(b.Day), strings.Compare(names(a.Account), names(b.Account)))
 	})
 	limit := q.Limit
 	if limit == 0 {

@@ -3,6 +3,7 @@ package ledgertest
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +24,10 @@ func spendRules() []rule {
 		{"rows are grouped by several dimensions", several},
 		{"months are in UTC, across the end of a year", months},
 		{"the most expensive rows come first, up to the limit", limits},
+		{"rows that cost the same come in a fixed order", ties},
+		{"groups are asked for by name", named},
 		{"sums of large amounts are exact", large},
+		{"sums stick at the largest value", stuck},
 		{"names are compared byte by byte", odd},
 		{"a user's name is erased", erased},
 	}
@@ -236,6 +240,90 @@ func large(t *testing.T, s ledger.Store) {
 		post(t, s, ledger.Posting{Account: account(0), Amounts: usd(third - 1)})
 	}
 	has(t, s, ledger.Query{}, ledger.Row{Amounts: usd(3*third - 3)})
+}
+
+// stuck has one account at its limit, which must not stop the books of the others.
+func stuck(t *testing.T, s ledger.Store) {
+	var full, half ledger.Amounts
+	for _, of := range members() {
+		*of(&full), *of(&half) = math.MaxInt64, math.MaxInt64/2+3
+	}
+	at := func(user string) ledger.Account { return ledger.Account{Day: day(0), Tenant: "t", User: user} }
+	for range 3 {
+		post(t, s, ledger.Posting{Account: at("u"), Amounts: half}, ledger.Posting{Account: at("v"), Amounts: amounts(1)})
+	}
+	post(t, s, ledger.Posting{Account: at("w"), Amounts: half}, ledger.Posting{Account: at("w"), Amounts: full}, ledger.Posting{Account: at("w"), Amounts: full})
+	post(t, s, ledger.Posting{Account: at("v"), Amounts: ledger.Amounts{MicroUSD: -5, Calls: 1}}) // below zero is zero
+	v := sum(amounts(1), amounts(1), amounts(1), ledger.Amounts{Calls: 1})
+	rows := []ledger.Row{
+		{Account: ledger.Account{User: "u"}, Amounts: full}, {Account: ledger.Account{User: "w"}, Amounts: full}, {Account: ledger.Account{User: "v"}, Amounts: v},
+	}
+	has(t, s, ledger.Query{By: []ledger.Dimension{ledger.ByUser}}, rows...)
+	for _, by := range [][]ledger.Dimension{nil, {ledger.ByTenant}, {ledger.ByMonth}} {
+		got, err := s.Spend(t.Context(), ledger.Query{By: by})
+		if err != nil || len(got) != 1 || got[0].Amounts != full {
+			t.Fatalf("%v: %+v, %v", by, got, err)
+		}
+	}
+	for limit := 1; limit <= 3; limit++ { // in their order
+		got, err := s.Spend(t.Context(), ledger.Query{By: []ledger.Dimension{ledger.ByUser}, Limit: limit})
+		if diff := cmp.Diff(rows[:limit], got); diff != "" || err != nil {
+			t.Errorf("%v: %s", err, diff)
+		}
+	}
+	// One part alone is at its end: what it costs in all is too.
+	one := ledger.Account{Day: day(1), Tenant: "one"}
+	post(t, s, ledger.Posting{Account: one, Amounts: ledger.Amounts{MicroUSD: math.MaxInt64, ComputeMicroUSD: 7}})
+	has(t, s, ledger.Query{Tenant: "one"}, ledger.Row{Amounts: ledger.Amounts{MicroUSD: math.MaxInt64, ComputeMicroUSD: 7}})
+	for _, user := range []string{"u", "w"} {
+		if err := s.ErasePostings(t.Context(), "t", user); err != nil {
+			t.Fatal(err)
+		}
+	}
+	has(t, s, ledger.Query{User: Erased}, ledger.Row{Amounts: full})
+}
+
+func ties(t *testing.T, s ledger.Store) {
+	var rows []ledger.Row
+	for i := range 64 {
+		a := ledger.Account{Day: day(0), Tenant: fmt.Sprint("t", i/8%2), User: fmt.Sprint("u", (7*i)%64)}
+		m := ledger.Amounts{Hits: 1, SavedMicroUSD: int64(i / 2 % 2), Calls: int64(i / 4 % 2)}
+		if i%2 == 0 {
+			m.StorageMicroUSD = 1
+		}
+		post(t, s, ledger.Posting{Account: a, Amounts: m})
+		a.Day = time.Time{}
+		rows = append(rows, ledger.Row{Account: a, Amounts: m})
+	}
+	slices.SortFunc(rows, ledger.CompareRows)
+	for limit := 1; limit <= 65; limit++ {
+		got, err := s.Spend(t.Context(), ledger.Query{By: []ledger.Dimension{ledger.ByUser, ledger.ByTenant}, Limit: limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(rows[:min(limit, 64)], got); diff != "" {
+			t.Fatalf("the first %d: %s", limit, diff)
+		}
+	}
+}
+
+func named(t *testing.T, s ledger.Store) {
+	for i := range 4 {
+		a := account(i)
+		a.User = "" // an empty name is a name
+		post(t, s, ledger.Posting{Account: account(i), Amounts: amounts(int64(i))}, ledger.Posting{Account: a, Amounts: usd(int64(100 + i))})
+	}
+	a := account(1)
+	q := ledger.Query{By: []ledger.Dimension{ledger.ByTenant, ledger.ByUser}, Groups: []ledger.Account{a, {Tenant: account(2).Tenant}, account(1), {Tenant: "none"}}}
+	has(t, s, q, ledger.Row{Account: ledger.Account{Tenant: a.Tenant, User: a.User}, Amounts: amounts(1)}, ledger.Row{Account: ledger.Account{Tenant: account(2).Tenant}, Amounts: usd(102)})
+	q.Tenant, q.From, q.To = a.Tenant, day(0), day(5)
+	has(t, s, q, ledger.Row{Account: ledger.Account{Tenant: a.Tenant, User: a.User}, Amounts: amounts(1)})
+	q = ledger.Query{By: []ledger.Dimension{ledger.ByMonth}, Groups: []ledger.Account{{Day: time.Date(2026, time.December, 1, 0, 0, 0, 0, time.UTC)}}}
+	has(t, s, q, ledger.Row{Account: ledger.Account{Day: q.Groups[0].Day}, Amounts: sum(amounts(3), usd(103))})
+	q = ledger.Query{By: []ledger.Dimension{ledger.ByDay, ledger.ByModel}, Groups: []ledger.Account{account(0)}}
+	has(t, s, q, ledger.Row{Account: ledger.Account{Day: a.Day.AddDate(0, 0, -1), Model: account(0).Model}, Amounts: sum(amounts(0), usd(100))})
+	q.Groups = []ledger.Account{}
+	has(t, s, q)
 }
 
 func odd(t *testing.T, s ledger.Store) {

@@ -117,7 +117,7 @@ func (l *Ledger) eraseDay(ctx context.Context, day int64, tenant, user string) e
 		}
 		for i := range all {
 			all[i].User = erasedUser
-			if err := postTo(w, post, day, &all[i].Account, &all[i].Amounts); err != nil {
+			if err := postTo(w, post, day, &all[i].Account, all[i].Amounts); err != nil {
 				return err
 			}
 		}

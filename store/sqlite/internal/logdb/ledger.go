@@ -137,13 +137,18 @@ func (l *Ledger) reopen(failed *sqlfile.Database) (*sqlfile.Database, error) {
 
 // Post implements ledger.Store: postings, new reservations and those that were settled
 // are one transaction. A reservation that the same batch releases is none afterwards.
-// A batch with which a sum would need more than 63 bits is refused. It waits for a sync of
-// the disk.
+// Sums stick at the largest value of 63 bits, and amounts below zero count as zero. A row that cannot be written for
+// reasons of its own is left out, and counted by a *ledger.RefusedError: the others are written. It waits for a
+// sync of the disk.
 func (l *Ledger) Post(ctx context.Context, b ledger.Batch) error {
 	if len(b.Postings)+len(b.Held)+len(b.Released) == 0 {
 		return l.now().Usable(ctx)
 	}
-	err := l.write(ctx, sqlfile.Durable, func(w *sqlfile.Conn) error { return postBatch(ctx, w, &b) })
+	var bad refusal
+	err := l.write(ctx, sqlfile.Durable, func(w *sqlfile.Conn) error {
+		bad = refusal{} // it may run again
+		return postBatch(ctx, w, &b, &bad)
+	})
 	if err != nil {
 		return fmt.Errorf("sqlite: post to the books: %w", err)
 	}
@@ -152,10 +157,10 @@ func (l *Ledger) Post(ctx context.Context, b ledger.Batch) error {
 	if l.logged.Add(pages) >= ledgerPages {
 		l.checkpoint()
 	}
-	return nil
+	return bad.err()
 }
 
-func postBatch(ctx context.Context, w *sqlfile.Conn, b *ledger.Batch) error {
+func postBatch(ctx context.Context, w *sqlfile.Conn, b *ledger.Batch, bad *refusal) error {
 	for i := range b.Postings {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -164,13 +169,14 @@ func postBatch(ctx context.Context, w *sqlfile.Conn, b *ledger.Batch) error {
 		if p.Amounts == (ledger.Amounts{}) {
 			continue // no row of zeros
 		}
-		if err := postTo(w, post, dayOf(p.Day), &p.Account, &p.Amounts); err != nil {
+		if err := bad.take(postTo(w, post, dayOf(p.Day), &p.Account, p.Amounts)); err != nil {
 			return err
 		}
 	}
 	for i := range b.Held {
 		h := &b.Held[i]
-		if _, err := w.Exec(insertHold, append(holdValues(h), holdSum(h))...); err != nil {
+		_, err := w.Exec(insertHold, append(holdValues(h), holdSum(h))...)
+		if err := bad.take(err); err != nil {
 			return err
 		}
 	}
@@ -183,12 +189,13 @@ func postBatch(ctx context.Context, w *sqlfile.Conn, b *ledger.Batch) error {
 }
 
 // postTo adds amounts to an account.
-func postTo(w *sqlfile.Conn, stmt int, day int64, a *ledger.Account, m *ledger.Amounts) error {
+func postTo(w *sqlfile.Conn, stmt int, day int64, a *ledger.Account, m ledger.Amounts) error {
 	args := accountValues(make([]any, 0, 20), day, a)
-	for _, n := range amounts(m) {
+	for _, n := range amounts(&m) {
+		*n = max(*n, 0)
 		args = append(args, *n)
 	}
-	_, err := w.Exec(stmt, append(args, amountsSum(m), accountSum(day, a))...)
+	_, err := w.Exec(stmt, append(args, amountsSum(&m), accountSum(day, a))...)
 	return err
 }
 
@@ -227,9 +234,12 @@ func dayOf(t time.Time) int64 {
 // dayTime is the midnight of a day.
 func dayTime(day int64) time.Time { return time.Unix(day*24*60*60, 0).UTC() }
 
+// amountsOf are the members of amounts.
+type amountsOf [11]*int64
+
 // amounts lists the amounts, in the order of sumColumns.
-func amounts(m *ledger.Amounts) [11]*int64 {
-	return [...]*int64{
+func amounts(m *ledger.Amounts) amountsOf {
+	return amountsOf{
 		&m.Calls, &m.Usage.Input, &m.Usage.Output, &m.Usage.CacheRead, &m.Usage.CacheWrite,
 		&m.MicroUSD, &m.ComputeMicroUSD, &m.StorageMicroUSD, &m.Hits, &m.SavedMicroUSD, &m.EstimatedMicroUSD,
 	}
@@ -245,10 +255,13 @@ const sumPrime = 1<<31 - 1
 func amountsSum(m *ledger.Amounts) int64 {
 	sum := int64(0)
 	for i, n := range amounts(m) {
-		sum = (sum + int64(2*i+1)*(*n%sumPrime)) % sumPrime
+		sum = (sum + sumWeight(i)*(*n%sumPrime)) % sumPrime
 	}
 	return (sum + sumPrime) % sumPrime
 }
+
+// sumWeight is what the i-th amount counts for in the checksum.
+func sumWeight(i int) int64 { return int64(2*i + 1) }
 
 // accountValues appends an account as it is kept.
 func accountValues(to []any, day int64, a *ledger.Account) []any {

@@ -2,6 +2,7 @@ package logdb
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/forebay-ai/forebay/store/sqlite/internal/sqlfile"
@@ -18,8 +19,8 @@ const ledgerPages = 1000
 
 // The statements say to those who open the file by hand what is in it.
 //
-// A sum that grows beyond 63 bits would become a floating-point number: the checks refuse
-// the batch instead.
+// A sum that grew beyond 63 bits would become a floating-point number: sums stick at the largest value, and the
+// checks refuse whatever is no integer.
 const ledgerSchema = `
 CREATE TABLE books (
   day       INTEGER NOT NULL, -- days since 1970, UTC
@@ -90,19 +91,30 @@ const (
 // their checksum.
 func sumNames() []string { return strings.Split(sumColumns, ", ") }
 
+// additions add what is posted to what is there. Of an amount that would grow beyond the largest value, as much is added
+// as there is room for; what was not added is taken from the checksum too. So the checksum is never made from
+// what is on the disk, where damage would become part of it.
+func additions() []string {
+	var add []string
+	var left strings.Builder
+	names := sumNames()
+	for i, c := range names[:len(names)-1] {
+		fits := fmt.Sprintf("min(excluded.%s, %d - %s)", c, int64(math.MaxInt64), c)
+		add = append(add, c+" = "+c+" + "+fits)
+		fmt.Fprintf(&left, " - %d * ((excluded.%s - %s) %% %d)", sumWeight(i), c, fits, int64(sumPrime))
+	}
+	return append(add, fmt.Sprintf("amounts_sum = ((amounts_sum + excluded.amounts_sum%s) %% %d + %d) %% %d",
+		left.String(), int64(sumPrime), int64(sumPrime), int64(sumPrime)))
+}
+
 // ledgerLayout is what ledger.db consists of.
 func ledgerLayout() sqlfile.Layout {
-	var add []string
-	for _, c := range sumNames() {
-		add = append(add, c+" = "+c+" + excluded."+c)
-	}
-	add[len(add)-1] = fmt.Sprintf("amounts_sum = (amounts_sum + excluded.amounts_sum) %% %d", int64(sumPrime))
 	return sqlfile.Layout{
 		Application: ledgerApplication, Version: ledgerVersion, Schema: ledgerSchema,
 		LogPages: ledgerPages, CheckedWhole: []string{"books", "holds"}, Precious: true,
 		Writes: []string{
 			post: `INSERT INTO books (` + accountColumns + `, ` + sumColumns + `, account_sum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
-				ON CONFLICT (` + accountColumns + `) DO UPDATE SET ` + strings.Join(add, ", "),
+				ON CONFLICT (` + accountColumns + `) DO UPDATE SET ` + strings.Join(additions(), ", "),
 			// A reservation that is made again replaces the one before.
 			insertHold:     `INSERT OR REPLACE INTO holds (` + holdColumns + `, hold_sum) VALUES (?,?,?,?,?,?,?,?,?,?,?)`,
 			deleteHold:     `DELETE FROM holds WHERE id = ?`,

@@ -2,11 +2,13 @@ package logdb
 
 import (
 	"context"
-	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/forebay-ai/forebay/ledger"
 	"github.com/forebay-ai/forebay/llm"
@@ -35,10 +37,12 @@ func expression(d ledger.Dimension) string {
 	}
 }
 
-// Spend implements ledger.Store. The most expensive rows are those with the greatest sum
-// of what models, compute and storage cost; of equal ones the lesser names come first.
+// Spend implements ledger.Store. The rows are in the order of ledger.CompareRows.
 // From and To count by their days in UTC; the zero time is no bound. Without By there is one
 // row, or none where nothing was posted. With both ByDay and ByMonth the day counts.
+//
+// A query by users with a limit of up to 10,000 costs about 2 us of CPU for each posting that it is about, and SQLite
+// some 65 bytes for each group meanwhile.
 //
 // Where an amount that is summed up was changed on the disk, the error has
 // sqlfile.ErrDamaged in its chain.
@@ -47,22 +51,22 @@ func (l *Ledger) Spend(ctx context.Context, q ledger.Query) ([]ledger.Row, error
 	if err != nil {
 		return nil, err
 	}
-	text, args := spendQuery(&q, groups)
+	if q.Limit <= 0 {
+		q.Limit = defaultRows
+	}
+	s := spending{query: &q, groups: groups}
 	var all []ledger.Row
-	err = l.now().Read(ctx, func(r *sqlfile.Conn) error {
-		rows, err := r.QueryContext(context.Background(), text, args...)
-		if err != nil {
+	err = l.now().Read(ctx, func(r *sqlfile.Conn) (err error) {
+		// Of one state of the books: there may be several statements.
+		if err := r.Run("BEGIN"); err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			row, err := scanRow(rows, groups)
-			if err != nil {
-				return err
-			}
-			all = append(all, row)
+		all, err = s.rows(ctx, r)
+		if overflowed(err) {
+			s.wide = true
+			all, err = s.rows(ctx, r)
 		}
-		return rows.Err()
+		return errors.Join(err, r.Run("COMMIT"))
 	})
 	if err != nil {
 		if sqlfile.Damaged(err) {
@@ -73,9 +77,13 @@ func (l *Ledger) Spend(ctx context.Context, q ledger.Query) ([]ledger.Row, error
 	return all, nil
 }
 
+// overflowed says that a sum of integers left 63 bits. SQLite has no code of its own for it.
+func overflowed(err error) bool {
+	return sqlfile.CodeOf(err) == sqlite3.SQLITE_ERROR && strings.Contains(err.Error(), "integer overflow")
+}
+
 // groupsOf are the dimensions to group by, each once.
 func groupsOf(by []ledger.Dimension) ([]ledger.Dimension, error) {
-	var groups []ledger.Dimension
 	for _, d := range by {
 		if expression(d) == "" {
 			return nil, &llm.Error{
@@ -83,46 +91,26 @@ func groupsOf(by []ledger.Dimension) ([]ledger.Dimension, error) {
 				Fix: "Group by day, month, tenant, user, key, operation, provider or model",
 			}
 		}
-		if !slices.Contains(groups, d) && (d != ledger.ByMonth || !slices.Contains(by, ledger.ByDay)) {
+	}
+	var groups []ledger.Dimension
+	// In the order in which names decide between equal rows.
+	for _, d := range [...]ledger.Dimension{
+		ledger.ByDay, ledger.ByMonth, ledger.ByTenant, ledger.ByUser, ledger.ByKey, ledger.ByOperation, ledger.ByProvider, ledger.ByModel,
+	} {
+		if slices.Contains(by, d) && (d != ledger.ByMonth || !slices.Contains(by, ledger.ByDay)) {
 			groups = append(groups, d)
 		}
 	}
 	return groups, nil
 }
 
-// spendQuery is the statement of a query.
-func spendQuery(q *ledger.Query, groups []ledger.Dimension) (text string, args []any) {
-	var by []string
-	for _, d := range groups {
-		by = append(by, expression(d))
-	}
-	fields := slices.Clone(by)
-	for _, c := range sumNames() {
-		fields = append(fields, "sum("+c+")")
-	}
-	where, args := spendCondition(q)
-	text = `SELECT ` + strings.Join(fields, ", ") + ` FROM books` + where
-	if len(by) > 0 {
-		text += ` GROUP BY ` + strings.Join(by, ", ")
-	}
-	// One row without groups would be there for nothing at all too.
-	text += ` HAVING count(*) > 0 ORDER BY sum(micro_usd + compute + storage) DESC`
-	for i := range by {
-		text += fmt.Sprintf(", %d", i+1)
-	}
-	limit := q.Limit
-	if limit <= 0 {
-		limit = defaultRows
-	}
-	return text + ` LIMIT ?`, append(args, limit)
-}
-
-// spendCondition is what a query asks of a posting.
-func spendCondition(q *ledger.Query) (where string, args []any) {
+// spendCondition is what a query asks of a posting. seek says that the tenant is known, so that the days had better be
+// looked up one by one.
+func spendCondition(q *ledger.Query, seek bool) (where string, args []any) {
 	terms := []string{"1"}
 	from, to := dayOf(q.From), dayOf(q.To.Add(24*time.Hour-1))
 	switch span := to - from; {
-	case q.Tenant != "" && !q.From.IsZero() && !q.To.IsZero() && span >= 0 && span <= soughtDays:
+	case (seek || q.Tenant != "") && !q.From.IsZero() && !q.To.IsZero() && span >= 0 && span <= soughtDays:
 		days := make([]string, 0, span)
 		for d := from; d < to; d++ {
 			days = append(days, fmt.Sprint(d))
@@ -144,30 +132,4 @@ func spendCondition(q *ledger.Query) (where string, args []any) {
 		}
 	}
 	return ` WHERE ` + strings.Join(terms, " AND "), args
-}
-
-// scanRow reads a row of sums, and checks it.
-func scanRow(rows *sql.Rows, groups []ledger.Dimension) (ledger.Row, error) {
-	var row ledger.Row
-	var day, sum int64
-	to := make([]any, 0, len(groups)+12)
-	for _, d := range groups {
-		to = append(to, map[ledger.Dimension]any{
-			ledger.ByDay: &day, ledger.ByMonth: &day, ledger.ByTenant: &row.Tenant, ledger.ByUser: &row.User, ledger.ByKey: &row.Key,
-			ledger.ByOperation: &row.Operation, ledger.ByProvider: &row.Provider, ledger.ByModel: &row.Model,
-		}[d])
-	}
-	for _, n := range amounts(&row.Amounts) {
-		to = append(to, n)
-	}
-	if err := rows.Scan(append(to, &sum)...); err != nil {
-		return row, err
-	}
-	if sum%sumPrime != amountsSum(&row.Amounts) {
-		return row, fmt.Errorf("%w: amounts of the books are not as they were written", sqlfile.ErrDamaged)
-	}
-	if slices.Contains(groups, ledger.ByDay) || slices.Contains(groups, ledger.ByMonth) {
-		row.Day = dayTime(day)
-	}
-	return row, nil
 }
