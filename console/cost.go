@@ -240,12 +240,7 @@ func (c *Console) budgets(v *gateway.Visit) error {
 		return err
 	}
 	list := BudgetList{Object: "list", Data: []budget.State{}}
-	own := tenant(v)
-	for _, b := range c.cfg.Ledger.Budgets(time.Now()) {
-		if own == "" || b.Tenant == own {
-			list.Data = append(list.Data, b)
-		}
-	}
+	list.Data = append(list.Data, c.tenantBudgets(v, time.Now())...)
 	return v.JSON(http.StatusOK, list)
 }
 
@@ -289,6 +284,14 @@ func (c *Console) usage(v *gateway.Visit) error {
 	slices.SortFunc(answer.Days, func(a, b ledger.Row) int { return a.Day.Compare(b.Day) })
 	answer.Budgets = append(answer.Budgets, c.ownBudgets(v)...)
 	return v.JSON(http.StatusOK, answer)
+}
+
+// tenantBudgets are those of the caller's tenant, or all.
+func (c *Console) tenantBudgets(v *gateway.Visit, now time.Time) []budget.State {
+	if own := tenant(v); own != "" {
+		return c.cfg.Ledger.BudgetsOfTenant(own, now)
+	}
+	return c.cfg.Ledger.Budgets(now)
 }
 
 // ownBudgets are those that the caller's calls count in. Of one for all tenants together it

@@ -136,8 +136,8 @@ func (c *Console) money(v *gateway.Visit, o *Overview, now time.Time) error {
 	if c.cfg.Ledger == nil {
 		return nil
 	}
-	for _, b := range c.cfg.Ledger.Budgets(now) {
-		if (b.Warned || b.Exhausted) && (tenant(v) == "" || b.Tenant == tenant(v)) {
+	for _, b := range c.tenantBudgets(v, now) {
+		if b.Warned || b.Exhausted {
 			o.Budgets = append(o.Budgets, b)
 		}
 	}
