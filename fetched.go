@@ -229,7 +229,7 @@ func (f *fetched) settle(err error) {
 	defer f.left.Release()
 	if f.target != nil {
 		usage, estimated := f.usageLocked()
-		f.bill = f.target.Place.Bill(usage, estimated, f.attempt.Start)
+		f.bill = f.target.Place.Bill(f.model, usage, estimated, f.attempt.Start)
 	}
 	bill, lost := f.bill, f.lost
 	f.mu.Unlock()
@@ -252,7 +252,7 @@ func (f *fetched) usageLocked() (u llm.Usage, estimated bool) {
 func (f *fetched) lose(kind llm.Kind) llm.Usage {
 	f.mu.Lock()
 	u := upstream.Unseen(f.call.req, f.held, kind)
-	bill := f.target.Place.Bill(u, !u.IsZero(), f.attempt.Start)
+	bill := f.target.Place.Bill(f.model, u, !u.IsZero(), f.attempt.Start)
 	f.lost = f.lost.Plus(bill)
 	f.mu.Unlock()
 	if bill != (upstream.Bill{}) {
@@ -290,7 +290,7 @@ func (f *fetched) price() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	usage, _ := f.usageLocked()
-	return f.target.Place.MicroUSD(usage, f.attempt.Start)
+	return f.target.Place.MicroUSD(f.model, usage, f.attempt.Start)
 }
 
 // result is what the caller's Meta takes over at the end.
@@ -311,6 +311,6 @@ func (f *fetched) store() {
 	usage, _ := f.usageLocked()
 	f.stored = k.keep(&cache.Entry{
 		Body: f.answer.Body, Provider: f.target.Place.Provider, Model: f.model,
-		Usage: usage, CostMicroUSD: f.target.Place.MicroUSD(usage, f.attempt.Start), Finish: f.answer.Finish,
+		Usage: usage, CostMicroUSD: f.target.Place.MicroUSD(f.model, usage, f.attempt.Start), Finish: f.answer.Finish,
 	})
 }

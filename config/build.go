@@ -11,7 +11,6 @@ import (
 	"github.com/forebay-ai/forebay/backlog"
 	"github.com/forebay-ai/forebay/breaker"
 	"github.com/forebay-ai/forebay/cache"
-	"github.com/forebay-ai/forebay/cost/prices"
 	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/llm"
@@ -33,9 +32,6 @@ func (f *File) Forebay() (forebay.Config, error) {
 	list, _, err := f.prices()
 	if err != nil {
 		return forebay.Config{}, err
-	}
-	if !v.Bool("cost", "list_prices") {
-		list = nil
 	}
 	cfg := forebay.Config{
 		Providers: providers, Models: f.models(list), Operations: map[string]forebay.Operation{},
@@ -124,7 +120,7 @@ func (f *File) provider(name string) (llm.Provider, error) {
 	return openai.New(cfg)
 }
 
-func (f *File) models(list *prices.Table) map[string]forebay.Model {
+func (f *File) models(list *priceList) map[string]forebay.Model {
 	v := f.values
 	all := map[string]forebay.Model{}
 	for _, name := range v.Names("models") {

@@ -8,7 +8,6 @@ import (
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/config/internal/settings"
 	"github.com/forebay-ai/forebay/cost"
-	"github.com/forebay-ai/forebay/cost/prices"
 	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/route"
@@ -18,7 +17,7 @@ import (
 const holdAll = "all"
 
 // target reads one target of a model.
-func (f *File) target(at func(...string) []string, list *prices.Table) forebay.Target {
+func (f *File) target(at func(...string) []string, list *priceList) forebay.Target {
 	v := f.values
 	t := forebay.Target{
 		Provider: v.Text(at("provider")...), Model: v.Text(at("model")...), Family: v.Text(at("family")...),
@@ -35,7 +34,11 @@ func (f *File) target(at func(...string) []string, list *prices.Table) forebay.T
 		},
 	}
 	if t.Price.IsZero() {
-		t.Tariff = f.tariff(list, t.Provider, t.Model, t.Region)
+		if known := f.listKind(list, t.Provider); known != "" && t.Model != "" {
+			t.Tariff = list.tariff(known, t.Model, t.Region)
+		} else if known != "" {
+			t.TariffOf = list.tariffs(known, t.Region)
+		}
 	}
 	return t
 }

@@ -7,9 +7,8 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
-	"net/url"
-	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/forebay-ai/forebay/alarm"
@@ -17,7 +16,6 @@ import (
 	"github.com/forebay-ai/forebay/budget"
 	"github.com/forebay-ai/forebay/config/internal/settings"
 	"github.com/forebay-ai/forebay/cost"
-	"github.com/forebay-ai/forebay/cost/prices"
 	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/monitor"
@@ -124,24 +122,6 @@ func (f *File) budgets() []budget.Rule {
 	return all
 }
 
-// prices are the built-in ones and those of the file that cost.prices names, with the
-// exchange rates of that.
-func (f *File) prices() (*prices.Table, cost.Rates, error) {
-	table, path := prices.Embedded(), f.path("cost", "prices")
-	if path == "" {
-		return table, cost.Rates{}, nil
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, cost.Rates{}, fmt.Errorf("cost.prices: %w", err)
-	}
-	over, err := prices.ParseOverride(path, text)
-	if err != nil {
-		return nil, cost.Rates{}, fmt.Errorf("cost.prices: %w", err)
-	}
-	return table.With(over), over.Rates(), nil
-}
-
 // rates are the built-in exchange rates, those of the file of prices, and those of
 // cost.rates, which hold for all times.
 func (f *File) rates(file cost.Rates) (cost.Rates, error) {
@@ -246,23 +226,6 @@ func encryption(text string) notify.Encryption {
 	return notify.StartTLS
 }
 
-// tariff is the list price of a target that has no price of its own; nil where there is
-// none that is known.
-func (f *File) tariff(table *prices.Table, provider, model, region string) *cost.Tariff {
-	if table == nil || f.values.Text("providers", provider, "type") != typeOpenAI {
-		return nil
-	}
-	base, err := url.Parse(f.values.Text("providers", provider, "base_url"))
-	if err != nil || base.Hostname() != "api.openai.com" {
-		return nil
-	}
-	tariff, _, ok := table.Lookup(typeOpenAI, model, region)
-	if !ok {
-		return nil
-	}
-	return tariff
-}
-
 // checkWatch checks what watchKeys hold beyond their kinds.
 func (f *File) checkWatch() {
 	v := f.values
@@ -293,7 +256,8 @@ func (f *File) checkWatch() {
 		err = measured(w.Alarms, w.Custom)
 	}
 	if err != nil {
-		v.Wrong([]string{"alarms"}, err.Error(), "Correct these values.")
+		s := v.Get("profile") // always set, so that the fault has a layer
+		s.From.Fault(settings.Place{}, "", strings.ReplaceAll(err.Error(), "\n", "; "), "Correct these values.")
 	}
 }
 

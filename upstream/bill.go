@@ -21,18 +21,30 @@ func (b Bill) Plus(o Bill) Bill {
 	return Bill{Usage: b.Usage.Plus(o.Usage), Estimated: b.Estimated || o.Estimated, MicroUSD: b.MicroUSD + o.MicroUSD}
 }
 
-// Bill prices what a call at the place used, at the prices of that moment.
-func (p *Place) Bill(u llm.Usage, estimated bool, at time.Time) Bill {
-	return Bill{Usage: u, Estimated: estimated, MicroUSD: p.MicroUSD(u, at)}
+// Bill prices what a call of a model at the place used, at the prices of that moment.
+func (p *Place) Bill(model string, u llm.Usage, estimated bool, at time.Time) Bill {
+	return Bill{Usage: u, Estimated: estimated, MicroUSD: p.MicroUSD(model, u, at)}
 }
 
-// MicroUSD is the price of u at a moment, in millionths of a dollar: by Tariff, or where
-// there is none by Price.
-func (p *Place) MicroUSD(u llm.Usage, at time.Time) int64 {
-	if p.Tariff != nil {
-		return p.Tariff.MicroUSD(u, at)
+// MicroUSD is the price of u at a moment, in millionths of a dollar: by Tariff, that of
+// the model, or where there is none by Price.
+func (p *Place) MicroUSD(model string, u llm.Usage, at time.Time) int64 {
+	tariff := p.Tariff
+	if tariff == nil && p.TariffOf != nil {
+		tariff = p.TariffOf(model)
+	}
+	if tariff != nil {
+		return tariff.MicroUSD(u, at)
 	}
 	return p.Price.MicroUSD(u)
+}
+
+// listed is the price by which places are compared.
+func (p *Place) listed() cost.Price {
+	if p.Tariff != nil {
+		return p.Tariff.PriceAt(time.Now(), 0)
+	}
+	return p.Price
 }
 
 // Answered is what an answer used: what its provider reported or, where an answer of

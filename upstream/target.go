@@ -41,6 +41,9 @@ type Place struct {
 	Price cost.Price
 	// Tariff has the prices of times and prompt lengths; it goes before Price. Nil for none.
 	Tariff *cost.Tariff
+	// TariffOf finds the tariff of a model where Model is empty and there is no Tariff. It
+	// may be called concurrently. Nil for none.
+	TariffOf func(model string) *cost.Tariff
 
 	// Region is where the target runs, such as eu-central-1. When most targets of a
 	// region refuse calls, those of other regions go first. Empty means nowhere in
@@ -85,9 +88,10 @@ func (p *Place) Like(other *Place) bool {
 
 // Route is the place as far as choosing is concerned.
 func (p *Place) Route() route.Target {
+	price := p.listed()
 	return route.Target{
 		Name: p.Name(), Provider: p.Provider, Region: p.Region, Residency: p.Residency, Weight: p.Weight,
-		MicroUSDPerMTok: p.Price.Input + p.Price.Output, ContextWindow: p.ContextWindow,
+		MicroUSDPerMTok: price.Input + price.Output, ContextWindow: p.ContextWindow,
 	}
 }
 

@@ -39,7 +39,7 @@ func estimate(cfg forebay.Config) func(*llm.Request) int64 {
 		u.Output *= choices(req.Body)
 		most, now := int64(0), time.Now()
 		for i := range m.Targets {
-			most = max(most, m.Targets[i].MicroUSD(u, now))
+			most = max(most, m.Targets[i].MicroUSD(cmp.Or(m.Targets[i].Model, req.Model), u, now))
 		}
 		return most
 	}
