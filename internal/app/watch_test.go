@@ -23,6 +23,7 @@ const (
 	adminSecret = "admin-secret-0123456789"
 	webSecret   = "web-secret-01234567890"
 	otherSecret = "other-secret-0123456789"
+	costsSecret = "costs-secret-0123456789"
 )
 
 // watchedFile is a configuration with one provider at upstream, two tenants and prices.
@@ -39,8 +40,9 @@ keys:
   - {name: admin, secret: %s, tenant: a, scopes: [call, admin]}
   - {name: web, secret: %s, tenant: a, scopes: [call, metrics]}
   - {name: other, secret: %s, tenant: b, scopes: [call, metrics]}
+  - {name: books, secret: %s, tenant: a, scopes: [costs]}
 %s
-`, upstream, adminSecret, webSecret, otherSecret, more)
+`, upstream, adminSecret, webSecret, otherSecret, costsSecret, more)
 	if dir != "" {
 		text += fmt.Sprintf("store: {dir: %q}\n", dir)
 	}
@@ -251,8 +253,9 @@ monitor:
 		{"/v1/measurements", webSecret, `{"metric":"tickets","value":2,"labels":{"plan":"paid"}}`, 202, `"taken":1`},
 		{"/v1/measurements", webSecret, `{"data":[{"metric":"study_time","value":60},{"metric":"documents","value":1}]}`, 202, `"taken":2`},
 		{"/v1/measurements", webSecret, `{"metric":"ticket","value":2}`, 400, "tickets"},
-		{"/v1/cost", webSecret, `{"user":"user123","ai_usd":0.05,"compute_usd":0.02,"storage_usd":0.01}`, 202, "user123"},
-		{"/v1/cost", webSecret, `{"user":"user123","ai_usd":-1,"compute_usd":0,"storage_usd":0}`, 400, "below 0"},
+		{"/v1/cost", webSecret, `{"user":"user123","ai_usd":1,"compute_usd":0,"storage_usd":0}`, 403, "costs"},
+		{"/v1/cost", costsSecret, `{"user":"user123","ai_usd":0.05,"compute_usd":0.02,"storage_usd":0.01}`, 202, "user123"},
+		{"/v1/cost", costsSecret, `{"user":"user123","ai_usd":-1,"compute_usd":0,"storage_usd":0}`, 400, "below 0"},
 		{"/v1/alarms/silences", webSecret, `{"alarm":"*","for":"1h"}`, 403, "admin"},
 		{"/v1/alarms/silences", adminSecret, `{"alarm":"breaker-opn","for":"1h"}`, 400, "breaker-open"},
 		{"/v1/alarms/silences", adminSecret, `{"alarm":"breaker-open","for":"1h"}`, 201, "breaker-open"},
