@@ -34,12 +34,12 @@ func TestListPrices(t *testing.T) {
 // What would have no effect, or stop the start, is a fault.
 func TestWatchFaults(t *testing.T) {
 	for text, want := range map[string]string{
-		"cost: {enabled: false}\nbudgets: {all: {usd: 1}}\n": "need the books",
-		"budgets: {all: {kind: hard}}\n":                     "usd",
-		"monitor: {custom: {Lessons: {kind: counter}}}\n":    "Lessons",
+		"cost: {enabled: false}\nbudgets: {all: {usd: 1}}\n":                                                          "need the books",
+		"budgets: {all: {kind: hard}}\n":                                                                              "usd",
+		"monitor: {custom: {Lessons: {kind: counter}}}\n":                                                             "Lessons",
 		"alarms: {definitions: {slow: {metric: duratoin, stat: p95, window: 5m, op: '>', threshold: 1, message: x}}}": "duration",
-		"alarms: {notifiers: {s: {type: slack}}}\n": "alarms.notifiers.s",
-		"dashboard: {trusted_proxies: [here]}\n":    "trusted_proxies",
+		"alarms: {notifiers: {s: {type: slack}}}\n":                                                                   "alarms.notifiers.s",
+		"dashboard: {trusted_proxies: [here]}\n":                                                                      "trusted_proxies",
 	} {
 		_, err := config.Read(config.Sources{Path: "f.yaml", Environ: []string{}, Content: []byte("providers: {p: {type: simulated}}\nmodels: {m: {targets: [{provider: p}]}}\n" + text)})
 		if err == nil || !strings.Contains(err.Error(), want) {
