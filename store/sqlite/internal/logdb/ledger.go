@@ -175,7 +175,7 @@ func postBatch(ctx context.Context, w *sqlfile.Conn, b *ledger.Batch, bad *refus
 	}
 	for i := range b.Held {
 		h := &b.Held[i]
-		_, err := w.Exec(insertHold, append(holdValues(h), holdSum(h))...)
+		_, err := w.Exec(insertHold, append(holdValues(h), holdSum(rounded(h)))...)
 		if err := bad.take(err); err != nil {
 			return err
 		}
@@ -281,7 +281,7 @@ func accountSum(day int64, a *ledger.Account) int64 {
 func holdSum(h *ledger.Hold) int64 {
 	b := binary.AppendVarint(make([]byte, 0, 64), accountSum(dayOf(h.Day), &h.Account))
 	b = binary.AppendVarint(b, h.MicroUSD)
-	b = binary.AppendVarint(b, expiry(h))
+	b = binary.AppendVarint(b, nanos(h.Expires)) // all of it, as it is on disk
 	return int64(crc32.Checksum(append(b, h.ID...), castagnoli()))
 }
 
@@ -290,6 +290,13 @@ func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // expiry is when a reservation ends, to the microsecond: so much every store of books keeps.
 func expiry(h *ledger.Hold) int64 { return nanos(h.Expires.Truncate(time.Microsecond)) }
+
+// rounded is a reservation as it is kept.
+func rounded(h *ledger.Hold) *ledger.Hold {
+	kept := *h
+	kept.Expires = timeOf(expiry(h))
+	return &kept
+}
 
 func holdValues(h *ledger.Hold) []any {
 	return append(accountValues([]any{h.ID}, dayOf(h.Day), &h.Account), h.MicroUSD, expiry(h))
