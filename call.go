@@ -178,7 +178,7 @@ type degrader interface {
 }
 
 // reserve has the ledger let the call pass. Where the ledger wants a cheaper answer the
-// call gets its operation's simplified one, if it has one that is not the same.
+// call gets its operation's simplified one, or is refused.
 func (k *call) reserve(ctx context.Context) (*Stream, error) {
 	d, ok := k.client.ledger.(degrader)
 	cheaper, err := false, error(nil)

@@ -9,11 +9,11 @@ import (
 	"io"
 	"net/url"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/forebay-ai/forebay/backlog"
+	"github.com/forebay-ai/forebay/internal/cli/show"
 	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/jobs"
 )
@@ -181,11 +181,4 @@ func eachJob(ctx context.Context, s Streams, ids []string, do func(id string) er
 
 // printable is text that others chose, for a terminal: what would control it is
 // replaced.
-func printable(text string) string {
-	return strings.Map(func(c rune) rune {
-		if unicode.IsPrint(c) {
-			return c
-		}
-		return '?'
-	}, text)
-}
+func printable(text string) string { return show.Clean(text) }

@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
+	"github.com/forebay-ai/forebay/internal/cli/show"
 	"github.com/forebay-ai/forebay/jobs"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -143,22 +144,10 @@ func bandTable(bands map[string]jobs.BandStats) string {
 	for i := range llm.Priorities { // the most urgent first
 		name := llm.Priorities[len(llm.Priorities)-1-i].String()
 		if b, ok := bands[name]; ok {
-			t.AppendRow(table.Row{name, b.Queued, b.Delayed, b.Processing, roughly(b.OldestSeconds), roughly(b.EstimatedWaitSeconds)})
+			t.AppendRow(table.Row{name, b.Queued, b.Delayed, b.Processing, show.Roughly(b.OldestSeconds), show.Roughly(b.EstimatedWaitSeconds)})
 		}
 	}
 	return lines(t)
-}
-
-// roughly is a number of seconds for people; a dash for none.
-func roughly(n float64) string {
-	if n <= 0 {
-		return "-"
-	}
-	d := time.Duration(n * float64(time.Second))
-	if d < time.Minute {
-		return d.Round(100 * time.Millisecond).String()
-	}
-	return d.Round(time.Second).String()
 }
 
 func jobsSecretCommand(s Streams) *cobra.Command {

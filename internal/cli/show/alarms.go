@@ -21,18 +21,18 @@ func Alarms(w io.Writer, list *console.AlarmList, all bool, now time.Time) error
 			continue
 		}
 		if a.External {
-			quiet = append(quiet, []any{clean(a.Name), clean(string(a.Severity)), "elsewhere", "-", "judged from CloudWatch's measurements"})
+			quiet = append(quiet, []any{Clean(a.Name), Clean(string(a.Severity)), "elsewhere", "-", "judged from CloudWatch's measurements"})
 		}
 		for _, s := range a.States {
-			name := clean(a.Name)
+			name := Clean(a.Name)
 			if s.Of != "" {
-				name += " " + clean(s.Of)
+				name += " " + Clean(s.Of)
 			}
-			state := clean(string(s.State))
+			state := Clean(string(s.State))
 			if s.Silenced {
 				state += ", silenced"
 			}
-			row := []any{name, clean(string(a.Severity)), state, ago(s.Since, now), dash(s.Reason)}
+			row := []any{name, Clean(string(a.Severity)), state, ago(s.Since, now), dash(s.Reason)}
 			if s.State == alarm.Firing {
 				t.AppendRow(row)
 			} else {
@@ -52,16 +52,16 @@ func Alarms(w io.Writer, list *console.AlarmList, all bool, now time.Time) error
 // beside writes silences and notifiers.
 func beside(w io.Writer, list *console.AlarmList) error {
 	for _, s := range list.Silences {
-		if _, err := fmt.Fprintf(w, "silence %s: %s until %s, by %s  %s\n", clean(s.ID), clean(strings.TrimSpace(s.Alarm+" "+s.Of)), s.Until.Local().Format(time.DateTime), clean(s.By), clean(s.Comment)); err != nil {
+		if _, err := fmt.Fprintf(w, "silence %s: %s until %s, by %s  %s\n", Clean(s.ID), Clean(strings.TrimSpace(s.Alarm+" "+s.Of)), s.Until.Local().Format(time.DateTime), Clean(s.By), Clean(s.Comment)); err != nil {
 			return err
 		}
 	}
 	for _, n := range list.Notifiers {
 		state := "works"
 		if n.LastError != "" && n.Failed+n.Dropped > 0 {
-			state = "last error: " + clean(n.LastError)
+			state = "last error: " + Clean(n.LastError)
 		}
-		if _, err := fmt.Fprintf(w, "notifier %s: %d sent, %d failed, %d dropped, %s\n", clean(n.Name), n.Sent, n.Failed, n.Dropped, state); err != nil {
+		if _, err := fmt.Fprintf(w, "notifier %s: %d sent, %d failed, %d dropped, %s\n", Clean(n.Name), n.Sent, n.Failed, n.Dropped, state); err != nil {
 			return err
 		}
 	}
@@ -77,15 +77,15 @@ func AlarmHistory(w io.Writer, h *console.AlarmHistory) error {
 	t := newTable(0, "at", "alarm", "severity", "from", "to", "why")
 	for i := range h.Data {
 		e := &h.Data[i]
-		name := clean(e.Name)
+		name := Clean(e.Name)
 		if e.Of != "" {
-			name += " " + clean(e.Of)
+			name += " " + Clean(e.Of)
 		}
-		to := clean(string(e.To))
+		to := Clean(string(e.To))
 		if e.Silenced {
 			to += ", silenced"
 		}
-		t.AppendRow([]any{e.At.Local().Format(time.DateTime), name, clean(string(e.Severity)), clean(string(e.From)), to, dash(e.Reason)})
+		t.AppendRow([]any{e.At.Local().Format(time.DateTime), name, Clean(string(e.Severity)), Clean(string(e.From)), to, dash(e.Reason)})
 	}
 	return write(w, t)
 }
@@ -102,7 +102,7 @@ func AlarmTest(w io.Writer, r *console.AlarmTest) error {
 		if !x.OK {
 			state = "failed"
 		}
-		t.AppendRow([]any{clean(x.Notifier), state, short(time.Duration(x.Seconds * float64(time.Second))), dash(x.Error)})
+		t.AppendRow([]any{Clean(x.Notifier), state, short(time.Duration(x.Seconds * float64(time.Second))), dash(x.Error)})
 	}
 	return write(w, t)
 }

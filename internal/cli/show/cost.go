@@ -39,13 +39,13 @@ func part(by string, r *ledger.Row) string {
 func Cost(w io.Writer, c *console.CostReport) error {
 	head := make([]any, 0, len(c.By)+6)
 	for _, by := range c.By {
-		head = append(head, clean(by))
+		head = append(head, Clean(by))
 	}
 	if len(c.By) == 0 {
 		head = append(head, "")
 	}
 	numbers := len(head) + 1
-	t := newTable(numbers, append(head, "calls", "hits", "tokens in", "tokens out", clean(c.Currency), "saved", "compute, storage")...)
+	t := newTable(numbers, append(head, "calls", "hits", "tokens in", "tokens out", Clean(c.Currency), "saved", "compute, storage")...)
 	row := func(names []any, a *ledger.Amounts) {
 		in := a.Usage.Input + a.Usage.CacheRead + a.Usage.CacheWrite
 		t.AppendRow(append(names, count(a.Calls), count(a.Hits), count(in), count(a.Usage.Output), money(a.MicroUSD, c.Rate), money(a.SavedMicroUSD, c.Rate),
@@ -72,9 +72,9 @@ func Cost(w io.Writer, c *console.CostReport) error {
 
 // note says what the amounts of a report are.
 func note(w io.Writer, c *console.CostReport) error {
-	text := fmt.Sprintf("from %s up to %s", clean(c.From), clean(c.To))
+	text := fmt.Sprintf("from %s up to %s", Clean(c.From), Clean(c.To))
 	if c.Currency != "USD" {
-		text += fmt.Sprintf(", a dollar at %g %s of %s", c.Rate, clean(c.Currency), clean(c.RateDate))
+		text += fmt.Sprintf(", a dollar at %g %s of %s", c.Rate, Clean(c.Currency), Clean(c.RateDate))
 	}
 	if c.Truncated {
 		text += "; there are more rows (--limit)"
@@ -100,7 +100,7 @@ func CostCSV(w io.Writer, c *console.CostReport) error {
 		r := &rows[i]
 		var line []string
 		for _, by := range c.By {
-			line = append(line, formula(clean(part(by, r))))
+			line = append(line, formula(Clean(part(by, r))))
 		}
 		for _, n := range []int64{r.Calls, r.Hits, r.Usage.Input, r.Usage.Output, r.Usage.CacheRead, r.Usage.CacheWrite} {
 			line = append(line, strconv.FormatInt(n, 10))
@@ -140,7 +140,7 @@ func Budgets(w io.Writer, all []budget.State) error {
 			state = "nearly spent"
 		}
 		t.AppendRow([]any{
-			clean(b.Rule), string(b.Kind), dash(owner(b)), b.To.Format(time.DateOnly), money(b.Limit, 1), money(b.Spent, 1), money(b.Reserved, 1),
+			Clean(b.Rule), string(b.Kind), dash(owner(b)), b.To.Format(time.DateOnly), money(b.Limit, 1), money(b.Spent, 1), money(b.Reserved, 1),
 			money(max(b.Limit-b.Spent-b.Reserved, 0), 1), state,
 		})
 	}

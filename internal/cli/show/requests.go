@@ -21,7 +21,7 @@ func Requests(w io.Writer, list *console.RequestList) error {
 	for i := range list.Data {
 		e := &list.Data[i]
 		t.AppendRow([]any{
-			e.Seq, e.Start.Local().Format("01-02 15:04:05.000"), clean(e.Operation), dash(e.Model), dash(e.User), outcome(e), dash(e.Cache),
+			e.Seq, e.Start.Local().Format("01-02 15:04:05.000"), Clean(e.Operation), dash(e.Model), dash(e.User), outcome(e), dash(e.Cache),
 			short(e.Duration), short(e.FirstToken), count(e.Usage.Input + e.Usage.Output + e.Usage.CacheRead + e.Usage.CacheWrite), money(e.MicroUSD, 1),
 		})
 	}
@@ -43,7 +43,7 @@ func outcome(e *requestlog.Entry) string {
 	if e.Fallback != "" {
 		text += ", " + e.Fallback
 	}
-	return clean(text)
+	return Clean(text)
 }
 
 // words are those texts that there are, with blanks between; a dash for none.
@@ -67,7 +67,7 @@ func Request(w io.Writer, e *requestlog.Entry) error {
 		{"cost", money(e.MicroUSD, 1) + " USD, saved " + money(e.SavedMicroUSD, 1)},
 	}
 	for _, l := range lines {
-		if _, err := fmt.Fprintf(w, "%-18s %s\n", l[0], clean(l[1])); err != nil {
+		if _, err := fmt.Fprintf(w, "%-18s %s\n", l[0], Clean(l[1])); err != nil {
 			return err
 		}
 	}
@@ -76,7 +76,7 @@ func Request(w io.Writer, e *requestlog.Entry) error {
 	}
 	t := newTable(2, "attempt", "began after", "waited", "took", "first token", "")
 	for _, a := range e.Attempts {
-		t.AppendRow([]any{clean(a.Target), short(a.Start), short(a.Waited), short(a.Duration), short(a.FirstToken), dash(string(a.ErrorType))})
+		t.AppendRow([]any{Clean(a.Target), short(a.Start), short(a.Waited), short(a.Duration), short(a.FirstToken), dash(string(a.ErrorType))})
 	}
 	return write(w, t)
 }

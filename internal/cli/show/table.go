@@ -33,15 +33,16 @@ func newTable(numbers int, head ...any) table.Writer {
 func write(w io.Writer, t table.Writer) error {
 	var b strings.Builder
 	for line := range strings.SplitSeq(t.Render(), "\n") {
-		b.WriteString(clean(strings.TrimRight(line, " ")))
+		b.WriteString(Clean(strings.TrimRight(line, " ")))
 		b.WriteByte('\n')
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// clean is a text of somebody else's, safe for a terminal.
-func clean(s string) string {
+// Clean is a text of somebody else's, safe for a terminal: what does not print is a question
+// mark.
+func Clean(s string) string {
 	return strings.Map(func(c rune) rune {
 		if unicode.IsPrint(c) {
 			return c
@@ -54,7 +55,7 @@ func dash(s string) string {
 	if s == "" {
 		return "-"
 	}
-	return clean(s)
+	return Clean(s)
 }
 
 // short is a duration with three digits.

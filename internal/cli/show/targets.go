@@ -16,17 +16,17 @@ func Targets(w io.Writer, targets []forebay.TargetStatus, now time.Time) error {
 	for i := range targets {
 		x := &targets[i]
 		t.AppendRow([]any{
-			clean(x.Name), regionText(x), breakerText(&x.Breaker, now), since(x.Breaker.Since, now), inFlightText(x), x.Waiting,
-			remaining(x.CoolingUntil, now), quotaText(x), dash(clean(x.Breaker.Reason)),
+			Clean(x.Name), regionText(x), breakerText(&x.Breaker, now), since(x.Breaker.Since, now), inFlightText(x), x.Waiting,
+			remaining(x.CoolingUntil, now), quotaText(x), dash(Clean(x.Breaker.Reason)),
 		})
 	}
 	return write(w, t)
 }
 
 func regionText(t *forebay.TargetStatus) string {
-	text := clean(t.Region)
+	text := Clean(t.Region)
 	if t.Residency != "" && !strings.HasPrefix(t.Region, t.Residency) {
-		text = strings.TrimPrefix(text+" ("+clean(t.Residency)+")", " ")
+		text = strings.TrimPrefix(text+" ("+Clean(t.Residency)+")", " ")
 	}
 	if t.RegionDown {
 		text += ", down"
@@ -80,7 +80,7 @@ func since(t, now time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return roughly(max(now.Sub(t).Seconds(), 0.1)) + " ago"
+	return Roughly(max(now.Sub(t).Seconds(), 0.1)) + " ago"
 }
 
 // remaining is how long it is until t; a dash for a time that is over.
@@ -88,7 +88,7 @@ func remaining(t, now time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return roughly(t.Sub(now).Seconds())
+	return Roughly(t.Sub(now).Seconds())
 }
 
 // in is when t will be: "in 1.2s", "now".
@@ -96,11 +96,11 @@ func in(t, now time.Time) string {
 	if !t.After(now) {
 		return "now"
 	}
-	return "in " + roughly(max(t.Sub(now).Seconds(), 0.1))
+	return "in " + Roughly(max(t.Sub(now).Seconds(), 0.1))
 }
 
-// roughly is a time in seconds, for people.
-func roughly(n float64) string {
+// Roughly is a number of seconds for people, to a tenth below a minute; a dash for none.
+func Roughly(n float64) string {
 	if n <= 0 {
 		return "-"
 	}
