@@ -95,10 +95,10 @@ func TestMail(t *testing.T) {
 			if len(got) != 1 || got[0].from != "alarms@example.com" || got[0].to != "ops@example.org" {
 				t.Fatalf("%+v", got)
 			}
-			if s.user != "" && s.auth != 1 {
+			if s.user != "" && s.logins() != 1 {
 				t.Error("nobody logged in")
 			}
-			for _, line := range s.said {
+			for _, line := range s.inTheClear() {
 				if verb := strings.Fields(line)[0]; verb != "EHLO" && verb != "STARTTLS" {
 					t.Errorf("said in the clear: %s", line)
 				}
@@ -235,7 +235,7 @@ func TestMailFailures(t *testing.T) {
 			if len(tt.server.received()) != 0 {
 				t.Error("something was sent")
 			}
-			for _, line := range tt.server.said {
+			for _, line := range tt.server.inTheClear() {
 				if strings.HasPrefix(line, "AUTH") || strings.HasPrefix(line, "MAIL") {
 					t.Errorf("said in the clear: %s", line)
 				}

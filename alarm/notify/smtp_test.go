@@ -71,6 +71,20 @@ func (s *smtpServer) received() []received {
 	return append([]received(nil), s.mail...)
 }
 
+// inTheClear returns what clients said so far without TLS.
+func (s *smtpServer) inTheClear() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.said...)
+}
+
+// logins returns how many logins worked.
+func (s *smtpServer) logins() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.auth
+}
+
 // session is one connection.
 type session struct {
 	*smtpServer
