@@ -116,6 +116,9 @@ type Request struct {
 	Durable bool
 	// Waiting is told where the request stands while it waits. Nil means that nobody asks.
 	Waiting *Waiting
+	// Notes is told which members of Body did not reach the model. Nil means that nobody
+	// wants to know.
+	Notes *Notes
 
 	// Dialect is the wire format of Body and of the answer.
 	Dialect Dialect
