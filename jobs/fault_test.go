@@ -345,7 +345,8 @@ func TestCrash(t *testing.T) {
 			t.Errorf("%+v", end.Status)
 		}
 		b.result(j.ID, "echo one")
-		if got := b.happened(); got != "lost_lease claimed completed" {
+		// The job can be claimed again before those who made it free have told of that.
+		if got := b.happened(); got != "lost_lease claimed completed" && got != "claimed lost_lease completed" {
 			t.Error(got)
 		}
 	})

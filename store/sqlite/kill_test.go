@@ -57,13 +57,14 @@ func killLife(t *testing.T, first, rounds int) *said {
 	must(t, os.Mkdir(dir, 0o700))
 	defer os.RemoveAll(dir) // a later life needs the room
 	said := newSaid()
+	patience := time.Duration(1) // grows until something was said: a busy machine is slow to begin
 	for round := first; round < first+rounds; round++ {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKill$")
 		cmd.Env = append(os.Environ(), "SQLITE_KILL_DIR="+dir, fmt.Sprintf("SQLITE_KILL_ROUND=%d", round))
 		out, err := cmd.StdoutPipe()
 		must(t, err)
 		must(t, cmd.Start())
-		timer := time.AfterFunc(time.Duration(20+rand.IntN(250))*time.Millisecond, func() { cmd.Process.Kill() })
+		timer := time.AfterFunc(patience*time.Duration(20+rand.IntN(250))*time.Millisecond, func() { cmd.Process.Kill() })
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			said.hear(lines.Text())
 		}
@@ -72,6 +73,9 @@ func killLife(t *testing.T, first, rounds int) *said {
 		said.check(t, dir)
 		if t.Failed() {
 			t.Fatalf("in round %d", round)
+		}
+		if said.last == 0 || len(said.batches) == 0 || len(said.keys) == 0 || len(said.shredded) == 0 {
+			patience = min(2*patience, 64)
 		}
 	}
 	return said
