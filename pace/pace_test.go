@@ -1,10 +1,12 @@
 package pace_test
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/forebay-ai/forebay/llm"
@@ -294,5 +296,38 @@ func BenchmarkChunk(b *testing.B) {
 		if _, ok := m.Left(); !ok {
 			b.Fatal("no bound")
 		}
+	}
+}
+
+// Events that are alike in length have no shortest one to be measured by: what they say
+// counts where they come seldom, and one character each is not enough.
+func TestEventsOfOneLength(t *testing.T) {
+	for name, tt := range map[string]struct {
+		text string
+		slow bool
+	}{
+		"sixty characters every five seconds": {strings.Repeat("x", 60), false},
+		"one character every five seconds":    {"x", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, w := pace.NewWatch(t.Context(), pace.Config{})
+				defer w.Stop()
+				raw := []byte(strings.Repeat(" ", 200) + tt.text)
+				for range 20 {
+					w.Begin(time.Now())
+					select {
+					case <-ctx.Done():
+					case <-time.After(5 * time.Second):
+					}
+					if err := w.End(time.Now(), llm.Chunk{Raw: raw, Events: 1, Useful: true, Text: func() string { return tt.text }}, ctx.Err()); err != nil {
+						break
+					}
+				}
+				if slow := ctx.Err() != nil; slow != tt.slow {
+					t.Errorf("cut: %v, want %v: %v", slow, tt.slow, context.Cause(ctx))
+				}
+			})
+		})
 	}
 }

@@ -101,20 +101,30 @@ func (w *Watch) End(now time.Time, c llm.Chunk, err error) error {
 	if w.fault != nil && err != nil && err != io.EOF {
 		return w.fault
 	}
-	w.meter.Waited(now.Sub(w.since), w.charactersLocked(&c), c.Useful)
+	waited := now.Sub(w.since)
+	w.meter.Waited(waited, w.charactersLocked(&c, waited), c.Useful)
 	return err
 }
 
+// seldom is the wait for a chunk from which on its text is counted: at the default rate
+// a stream with shorter ones is fast enough with a character in each.
+const seldom = time.Second / 5
+
 // charactersLocked guesses how many characters a chunk brings without a look into it:
-// what its events have over the shortest one.
-func (w *Watch) charactersLocked(c *llm.Chunk) int {
+// what its events have over the shortest one. Where all events are alike that is too
+// little by far, so of chunks that come seldom the text is counted.
+func (w *Watch) charactersLocked(c *llm.Chunk, waited time.Duration) int {
 	if c.Events == 0 || !c.Useful {
 		return 0
 	}
 	if each := len(c.Raw) / c.Events; w.frame == 0 || each < w.frame {
 		w.frame = each
 	}
-	return len(c.Raw) - c.Events*(w.frame-1)
+	n := len(c.Raw) - c.Events*(w.frame-1)
+	if waited >= seldom && c.Text != nil {
+		n = max(n, len(c.Text()))
+	}
+	return n
 }
 
 // Stop ends the watch and the attempt's context.

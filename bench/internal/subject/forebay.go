@@ -1,6 +1,7 @@
 package subject
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,10 @@ type Forebay struct {
 	// Text is the whole configuration but for listen and providers, in place of all of
 	// the above but Binary, Dir and Upstream. Its keys have to include Key.
 	Text string
+	// Scheme of the upstream, with Text. Empty means http.
+	Scheme string
+	// Env is what the environment has beside PATH and HOME.
+	Env []string
 }
 
 // The configuration. Its arguments are Forebay's own address and the upstream's.
@@ -64,7 +69,7 @@ func (f Forebay) Start(ctx context.Context) (*Server, error) {
 	defer log.Close() // the child has its own
 	cmd := exec.Command(f.Binary, "serve", "--config", file)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = f.Dir, log, log
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + f.Dir}
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + f.Dir}, f.Env...)
 	child, err := proc.Start(cmd)
 	if err != nil {
 		return nil, err
@@ -79,7 +84,7 @@ func (f Forebay) Start(ctx context.Context) (*Server, error) {
 
 func (f Forebay) config(addr string) string {
 	if f.Text != "" {
-		return fmt.Sprintf("listen: %s\nproviders:\n  mock: {type: openai, base_url: \"http://%s/v1\"}\n", addr, f.Upstream) + f.Text
+		return fmt.Sprintf("listen: %s\nproviders:\n  mock: {type: openai, base_url: \"%s://%s/v1\"}\n", addr, cmp.Or(f.Scheme, "http"), f.Upstream) + f.Text
 	}
 	text := fmt.Sprintf(baseConfig, addr, f.Upstream)
 	members := ""
