@@ -32,8 +32,8 @@ type Config struct {
 	// participant that falls behind the fastest by more than this is cut off.
 	// Default 8 MiB.
 	MaxBuffer int64
-	// ReadAhead is how many bytes are read from upstream before the fastest
-	// participant has taken them; at most MaxBuffer. Default 1 MiB.
+	// ReadAhead is how many bytes of a shared answer are read from upstream before the
+	// fastest participant has taken them; at most MaxBuffer. Default 1 MiB.
 	ReadAhead int64
 }
 
@@ -79,11 +79,13 @@ type Starter func(ctx context.Context) (llm.Stream, error)
 //
 // start, and the reading up to the first chunk, run on the goroutine of the caller
 // that leads: one that goes away by then ends the upstream call, and those who stay
-// make one more, together. From the first chunk on the flight has a goroutine of its
-// own, and a leader that goes away hands over to those who stay. The context of start
-// has the values of the caller's; from the first chunk on neither its deadline nor its
-// cancellation: it ends when the last participant has left. A participant whose ctx
-// ends leaves at once, whatever the others and upstream are doing.
+// make one more, together. From the first chunk on a leader that is alone reads the stream
+// in its own Next, and only as fast as that is called; once somebody has joined, the flight
+// has a goroutine of its own, and a leader that goes away hands over to those who stay. The
+// context of start has the values of the caller's; from the first chunk on neither its
+// deadline nor its cancellation: it ends when the last participant has left. A participant
+// whose ctx ends leaves at once, whatever the others and upstream are doing; but for a
+// leader that was joined within its own read of a chunk: it leaves when that has come.
 //
 // Between a caller's look into the cache and its Do, the flight that it would have
 // joined may have ended and its answer been stored: start should look once more, or

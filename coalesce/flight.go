@@ -23,18 +23,26 @@ var (
 )
 
 // flight is one upstream call and those who share it. One goroutine at a time reads
-// the stream and appends to chunks: the leader's up to the first chunk, then its own.
+// the stream and appends to chunks: the leader's as long as nobody else is aboard, then
+// the flight's own.
 type flight struct {
 	flights  *Flights
 	key      Key
 	priority llm.Priority
 	cancel   context.CancelFunc // ends the upstream call
+	// upstream is the call's context, kept like Share.ctx: who reads is decided later.
+	upstream context.Context
+	stop     func() bool // ends the watch over the leader's context
 
 	mu     sync.Mutex // guards everything below, and the Shares' fields that say so
 	source llm.Stream // what start returned; nil before
 	err    error      // how the stream ended, io.EOF or not; nil while it goes on
 	// abandoned says that the leader left before the first chunk: no chunk comes any more.
 	abandoned bool
+	// solo says that the leader reads, in its own Next, for itself alone: most streams are
+	// never shared, and a goroutine each would cost 8 KiB and two switches a chunk.
+	solo    bool
+	reading bool // the leader is at it
 
 	chunks  []llm.Chunk // what is kept: all chunks, but for the first dropped ones
 	dropped int         // chunks that were let go
@@ -70,47 +78,60 @@ func (f *flight) join(ctx context.Context) *Share {
 	}
 	s := &Share{flight: f, ctx: ctx, wake: make(chan struct{}, 1), seat: len(f.aboard)}
 	f.aboard = append(f.aboard, s)
+	if f.solo && !f.reading { // else the leader hands over when it has its chunk
+		f.solo = false
+		go f.run()
+	}
 	return s
 }
 
 // takeOff makes the upstream call and reads up to the first chunk, on the leader's
 // goroutine: most answers are whole by then, and handing them from goroutine to
-// goroutine would cost more time than all the rest of a flight. What is left is
-// relayed by a goroutine of the flight's own.
+// goroutine would cost more time than all the rest of a flight. What is left the leader
+// reads too while it is alone, and else a goroutine of the flight's own.
 func (f *flight) takeOff(leader, upstream context.Context, start Starter) {
-	stop := context.AfterFunc(leader, func() { f.abandon(leader.Err()) })
+	f.upstream = upstream
+	f.stop = context.AfterFunc(leader, func() { f.abandon(leader.Err()) })
 	err := error(errGoexit) // stays where start or the stream ends the goroutine
 	defer func() {
-		stop()
 		if err != nil {
 			f.land(err)
 		}
 	}()
-	if err = f.first(upstream, start); err != nil {
-		return
-	}
-	f.mu.Lock()
-	if f.abandoned { // the leader left while the first chunk came
-		err = leader.Err()
-	}
-	f.mu.Unlock()
-	if err == nil {
-		go f.run(upstream)
+	if err = f.first(upstream, start); err == nil {
+		err = f.handOver(leader)
 	}
 }
 
-// abandon ends a flight whose leader goes away before the first chunk: those who
-// share it try again, together. From the first chunk on it changes nothing.
+// handOver decides who reads from the first chunk on. It fails where the leader left
+// while that came.
+func (f *flight) handOver(leader context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.abandoned {
+		return leader.Err()
+	}
+	if f.solo = len(f.aboard) == 1; !f.solo {
+		go f.run()
+	}
+	return nil
+}
+
+// abandon is told that the leader's context has ended. Before the first chunk that ends
+// the flight: those who share it try again, together. From the first chunk on the leader
+// leaves like anybody else, and those who stay read on.
 func (f *flight) abandon(why error) {
 	f.mu.Lock()
 	f.abandoned = f.total == 0 && f.err == nil
 	early := f.abandoned
 	f.mu.Unlock()
-	if early {
-		f.cancel() // before anybody is told to try again: two calls are never at work for one
-		f.flights.forget(f)
-		f.end(why)
+	if !early {
+		f.lead.leave(llm.AsError(why))
+		return
 	}
+	f.cancel() // before anybody is told to try again: two calls are never at work for one
+	f.flights.forget(f)
+	f.end(why)
 }
 
 // first makes the upstream call, publishes its first chunk, and reads on to the
@@ -139,17 +160,62 @@ func (f *flight) first(ctx context.Context, start Starter) (err error) {
 	}
 }
 
-// run is the flight's goroutine: it relays what comes behind the first chunk.
-func (f *flight) run(ctx context.Context) {
+// run is the flight's goroutine: it relays what comes from then on.
+func (f *flight) run() {
 	err := error(errGoexit)
 	defer func() { f.land(err) }()
-	err = f.relay(ctx)
+	err = f.relay(f.upstream)
+}
+
+// read lets the leader read a chunk itself, if it is alone. It is false where the
+// flight's goroutine reads.
+func (f *flight) read() bool {
+	f.mu.Lock()
+	f.reading = f.solo
+	solo := f.solo
+	f.mu.Unlock()
+	if !solo {
+		return false
+	}
+	err := error(errGoexit)
+	defer func() { f.afterRead(err) }()
+	err = f.one()
+	return true
+}
+
+// one reads one chunk and publishes it.
+func (f *flight) one() (err error) {
+	defer recoverAs(&err)
+	c, err := f.source.Next()
+	if err == nil {
+		f.publish(c)
+	}
+	return err
+}
+
+// afterRead lands the flight or hands over to its goroutine, where the leader's read
+// ended the stream or others came meanwhile.
+func (f *flight) afterRead(err error) {
+	f.mu.Lock()
+	f.reading = false
+	if len(f.aboard) == 0 && err == nil {
+		err = context.Canceled // everybody has left
+	}
+	f.solo = err == nil && len(f.aboard) == 1 && f.lead.seat >= 0
+	hand := err == nil && !f.solo
+	f.mu.Unlock()
+	if err != nil {
+		f.land(err)
+	} else if hand {
+		go f.run()
+	}
 }
 
 // land ends the flight: out of the table before anybody sees the end, so that whoever
 // calls again because of it starts anew. The stream is closed before that too: who
 // has seen the end finds its books closed.
 func (f *flight) land(err error) {
+	f.stop()
 	f.flights.forget(f)
 	if fault := f.closeSource(); fault != nil {
 		err = fault

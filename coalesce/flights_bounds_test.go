@@ -67,6 +67,12 @@ func join(t *testing.T, f *coalesce.Flights) *coalesce.Share {
 	return s
 }
 
+// shared makes the flight one that has been shared: from then on it has a goroutine.
+func shared(t *testing.T, f *coalesce.Flights) {
+	t.Helper()
+	_ = join(t, f).Close()
+}
+
 // take reads n chunks.
 func take(t *testing.T, s *coalesce.Share, n int) {
 	t.Helper()
@@ -80,6 +86,7 @@ func take(t *testing.T, s *coalesce.Share, n int) {
 func TestFlightReadsAheadWithinBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, s, src := begin(t, 1000)
+		shared(t, f)
 		const most = readAhead/chunkCost + 1
 		for taken := range 1000 {
 			synctest.Wait()
@@ -94,7 +101,6 @@ func TestFlightReadsAheadWithinBound(t *testing.T) {
 		if _, err := s.Next(); err != io.EOF {
 			t.Error(err)
 		}
-		_ = f
 	})
 }
 
@@ -276,6 +282,7 @@ func TestConfig(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			shared(t, f)
 			synctest.Wait()
 			if got := int64(100 - len(next)); got != tt.want {
 				t.Errorf("%+v: %d chunks read ahead, want %d", tt.cfg, got, tt.want)

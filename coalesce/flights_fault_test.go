@@ -46,7 +46,6 @@ func crowd(t *testing.T, f *coalesce.Flights, u *upstream) (leader asked, follow
 
 func TestFlightsFail(t *testing.T) {
 	provider := &llm.Error{Kind: llm.ProviderOverloaded, Message: "busy", RetryAfter: 3 * time.Second}
-	goexit := func() error { runtime.Goexit(); return nil }
 	panics := func() error { panic("boom") }
 	for name, tt := range map[string]struct {
 		early  bool // start fails, not the stream
@@ -64,7 +63,6 @@ func TestFlightsFail(t *testing.T) {
 		"fails at once":              {fault: func() error { return provider }, leader: llm.ProviderOverloaded, followers: llm.ProviderOverloaded, starts: 1},
 		"fails after chunks":         {chunks: 2, fault: func() error { return provider }, leader: llm.ProviderOverloaded, followers: llm.ProviderOverloaded, starts: 1},
 		"Next panics":                {chunks: 2, fault: panics, leader: llm.ForebayInternal, followers: llm.ForebayInternal, starts: 1, cause: "boom"},
-		"Next ends the goroutine":    {chunks: 2, fault: goexit, leader: llm.ForebayInternal, followers: llm.ForebayInternal, starts: 1, cause: "Goexit"},
 		// io.EOF as a cause is not the end of the answer.
 		"cut":         {chunks: 2, fault: func() error { return &llm.Error{Kind: llm.ProviderTruncated, Err: io.EOF} }, leader: llm.ProviderTruncated, followers: llm.ProviderTruncated, starts: 1},
 		"wrapped EOF": {chunks: 2, fault: func() error { return fmt.Errorf("read: %w", io.EOF) }, leader: llm.ForebayInternal, followers: llm.ForebayInternal, starts: 1},
@@ -137,6 +135,29 @@ func TestFlightsStartEndsTheGoroutine(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A stream whose Next ends the goroutine that reads it, the leader's or the flight's,
+// frees those who share it.
+func TestFlightsNextEndsTheGoroutine(t *testing.T) {
+	for name, delay := range map[string]time.Duration{"the flight's": time.Second, "the leader's": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pieces, whole := parts(2)
+				u := &upstream{serve: func(context.Context, int64) (llm.Stream, error) {
+					time.Sleep(delay) // the other one joins before the first chunk, or within a read
+					return &faulty{slice: slice{chunks: pieces}, fault: func() error { runtime.Goexit(); return nil }}, nil
+				}}
+				f := coalesce.New(coalesce.Config{})
+				ask(t.Context(), f, llm.Normal, u, 0) // has no answer where its goroutine ends
+				a := <-ask(t.Context(), f, llm.Normal, u, time.Millisecond)
+				if llm.KindOf(a.err) != llm.ForebayInternal || !strings.Contains(a.err.Error(), "Goexit") || a.got != whole {
+					t.Errorf("%q, %v", a.got, a.err)
+				}
+				landed(t, f, u, 0)
+			})
+		})
+	}
 }
 
 func TestFlightsMisbehavedStart(t *testing.T) {

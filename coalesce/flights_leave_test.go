@@ -87,6 +87,7 @@ func TestFlightsAllLeave(t *testing.T) {
 				return &slice{chunks: []llm.Chunk{text("new")}}, nil
 			}
 			context.AfterFunc(ctx, func() { ended.Store(int64(time.Since(begin))) })
+			time.Sleep(time.Millisecond) // all are aboard by the first chunk
 			next := make(chan llm.Chunk, 1)
 			next <- text("first")
 			return &piped{ctx: ctx, next: next}, nil

@@ -39,7 +39,7 @@ type Share struct {
 func (s *Share) Leader() bool { return s.leader }
 
 // Source is the stream that start returned, for what it knows beside the chunks;
-// nil only where start failed. The flight's goroutine goes on reading it meanwhile: what
+// nil only where start failed. It goes on being read meanwhile: what
 // it says about itself must be safe to read at any time, and nobody else may call
 // its Next or Close.
 func (s *Share) Source() llm.Stream {
@@ -56,7 +56,9 @@ func (s *Share) Next() (llm.Chunk, error) {
 		if c, news, err := s.poll(true); news {
 			return c, err
 		}
-		s.sleep()
+		if !s.leader || !s.flight.read() {
+			s.sleep()
+		}
 	}
 }
 
@@ -127,15 +129,21 @@ func (s *Share) leave(why *llm.Error) {
 	default:
 		s.err = &llm.Error{Kind: llm.CallerCancelled, Message: "the stream was closed"}
 	}
-	last := false
+	last, unread := false, false
 	if s.seat >= 0 {
 		f.removeLocked(s)
 		last = len(f.aboard) == 0 && f.err == nil
 	}
+	if last && f.solo && !f.reading {
+		f.solo, unread = false, true
+	}
 	s.wakeLocked() // Close may come from another goroutine than Next
 	f.mu.Unlock()
 	if last {
-		f.cancel() // the flight's goroutine does the rest; nobody joins meanwhile
+		f.cancel() // whoever reads does the rest; nobody joins meanwhile
+	}
+	if unread {
+		f.land(context.Canceled)
 	}
 }
 

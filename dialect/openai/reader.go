@@ -14,8 +14,9 @@ const (
 	// DefaultMaxEvent bounds one event where ReaderOptions does not. Events have
 	// about 200 bytes; one with a whole generated image or file has some 100 KiB.
 	DefaultMaxEvent = 1 << 20
-	// firstBuffer holds the beginning of most streams, or a short one whole.
-	firstBuffer = 8 << 10
+	// firstBuffer holds some ten events. Most streams never need more, and of those in
+	// progress there can be ten thousand.
+	firstBuffer = 2 << 10
 	// fastBuffer is how far the buffer grows for streams that come faster than they
 	// are read: fewer, larger chunks. It is io.Copy's size.
 	fastBuffer = 32 << 10
@@ -93,7 +94,7 @@ func (r *Reader) fill() {
 		r.err = endError(r.ended)
 		return
 	}
-	if free := cap(r.buf) - len(r.buf); free < firstBuffer/4 || r.full && cap(r.buf) < fastBuffer {
+	if free := cap(r.buf) - len(r.buf); free < firstBuffer/2 || r.full && cap(r.buf) < fastBuffer {
 		grown := make([]byte, len(r.buf), max(firstBuffer, 2*cap(r.buf)))
 		copy(grown, r.buf)
 		r.buf = grown

@@ -1,0 +1,144 @@
+package coalesce_test
+
+import (
+	"context"
+	"io"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/forebay-ai/forebay/coalesce"
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// lead makes a call whose first chunk is there, and gives what feeds the others.
+func lead(ctx context.Context, t *testing.T) (*coalesce.Flights, *coalesce.Share, chan<- llm.Chunk, *upstream) {
+	t.Helper()
+	next := make(chan llm.Chunk, 1)
+	next <- text("0")
+	u := &upstream{serve: func(ctx context.Context, _ int64) (llm.Stream, error) { return &piped{ctx: ctx, next: next}, nil }}
+	f := coalesce.New(coalesce.Config{})
+	s, err := f.Do(ctx, coalesce.Key{}, llm.Normal, u.start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, s, next, u
+}
+
+// A leader that is alone has no goroutine beside it, and reads no further than asked.
+func TestSolo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := runtime.NumGoroutine()
+		f, s, src := begin(t, 10)
+		synctest.Wait()
+		if n := runtime.NumGoroutine(); n != before {
+			t.Errorf("%d goroutines, %d before", n, before)
+		}
+		for n := range int64(10) {
+			take(t, s, 1)
+			if got := src.read.Load(); got != n+1 {
+				t.Errorf("%d chunks read for %d taken", got, n+1)
+			}
+		}
+		if _, err := s.Next(); err != io.EOF {
+			t.Error(err)
+		}
+		if running, _ := f.Running(); running != 0 {
+			t.Error("the flight goes on")
+		}
+	})
+}
+
+// Whoever joins a leader that was alone does not depend on it: not while it reads
+// nothing, and not once it has left.
+func TestSoloJoined(t *testing.T) {
+	for name, c := range map[string]struct{ reading, leaves bool }{
+		"the leader rests":             {false, false},
+		"the leader rests, and leaves": {false, true},
+		"the leader reads":             {true, false},
+		"the leader reads, and leaves": {true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				f, s, next, u := lead(ctx, t)
+				take(t, s, 1)
+				got := make(chan error, 1)
+				if c.reading {
+					go func() {
+						_, err := s.Next()
+						got <- err
+					}()
+				}
+				synctest.Wait()
+				follower := ask(t.Context(), f, llm.Normal, u, 0)
+				synctest.Wait()
+				if c.leaves {
+					cancel()
+					synctest.Wait()
+				}
+				for _, piece := range []string{"1", "2", "3"} {
+					next <- text(piece)
+					time.Sleep(time.Second)
+				}
+				close(next)
+				if a := <-follower; a.got != "0123" || a.err != nil || a.leader {
+					t.Errorf("follower: %+v", a)
+				}
+				if c.reading {
+					if err := <-got; (err == nil) == c.leaves {
+						t.Errorf("leader: %v", err)
+					}
+				}
+				s.Close()
+				landed(t, f, u, 0)
+			})
+		})
+	}
+}
+
+// A leader that is alone and goes away ends the call at once, whether it reads or not.
+func TestSoloLeaves(t *testing.T) {
+	for name, c := range map[string]struct{ reading, closes bool }{
+		"context, resting": {false, false},
+		"context, reading": {true, false},
+		"Close, resting":   {false, true},
+		"Close, reading":   {true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				f, s, _, u := lead(ctx, t)
+				take(t, s, 1)
+				got := make(chan error, 1)
+				if c.reading {
+					go func() {
+						_, err := s.Next()
+						got <- err
+					}()
+					synctest.Wait()
+				}
+				if c.closes {
+					s.Close()
+				} else {
+					cancel()
+				}
+				synctest.Wait()
+				if running, joinable := f.Running(); running != 0 || joinable != 0 || u.closed.Load() != 1 {
+					t.Errorf("%d flights go on, %d can be joined, %d streams closed", running, joinable, u.closed.Load())
+				}
+				if !c.reading {
+					_, err := s.Next()
+					got <- err
+				}
+				if err := <-got; llm.KindOf(err) != llm.CallerCancelled {
+					t.Error(err)
+				}
+				landed(t, f, u, 0)
+			})
+		})
+	}
+}
