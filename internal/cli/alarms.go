@@ -52,7 +52,7 @@ func silenceCommand(s Streams) *cobra.Command {
 	var in console.NewSilence
 	c := &cobra.Command{
 		Use: "silence ALARM", Short: "Keep an alarm, or * for all, from being sent for a while",
-		Example: "  forebay alarms silence breaker-open --of bedrock-eu/haiku --for 2h --comment \"provider's maintenance\"", Args: cobra.ExactArgs(1),
+		Example: "  forebay alarms silence breaker-open --of bedrock-eu/haiku --for 2h --comment \"provider's maintenance\"", Args: from(1, 1, "the name of one alarm"),
 		RunE: func(c *cobra.Command, args []string) error {
 			in.Alarm = args[0]
 			var made alarm.Silence
@@ -73,7 +73,7 @@ func silenceCommand(s Streams) *cobra.Command {
 func unsilenceCommand(s Streams) *cobra.Command {
 	var r remote
 	c := &cobra.Command{
-		Use: "unsilence ID", Short: "End a silence", Example: "  forebay alarms unsilence s-1", Args: cobra.ExactArgs(1),
+		Use: "unsilence ID", Short: "End a silence", Example: "  forebay alarms unsilence s-1", Args: from(1, 1, "the ID of one silence (forebay alarms shows them)"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if _, err := r.raw(c.Context(), http.MethodDelete, "/v1/alarms/silences/"+url.PathEscape(args[0]), nil); err != nil {
 				return err
@@ -90,7 +90,7 @@ func alarmTestCommand(s Streams) *cobra.Command {
 	var r remote
 	c := &cobra.Command{
 		Use: "test [NOTIFIER]", Short: "Send a test notice, and say what became of it",
-		Example: "  forebay alarms test\n  forebay alarms test slack", Args: cobra.MaximumNArgs(1),
+		Example: "  forebay alarms test\n  forebay alarms test slack", Args: from(0, 1, "the name of a notifier, or none"),
 		RunE: func(c *cobra.Command, args []string) error {
 			var in any
 			if len(args) == 1 {

@@ -129,3 +129,13 @@ func addCompletion(root *cobra.Command) {
 		shell.Example = "  forebay completion " + shell.Name()
 	}
 }
+
+// from takes least to most arguments, which are what.
+func from(least, most int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return usageError{fmt.Errorf("%s takes %s, and got %d arguments", nameOf(c), what, len(args))}
+		}
+		return nil
+	}
+}

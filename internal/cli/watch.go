@@ -236,7 +236,7 @@ func requestsCommand(s Streams) *cobra.Command {
 what it cost. With the number of a call it shows where its time went and its attempts.
 Prompts and answers are not logged.`,
 		Example: "  forebay requests --failed true\n  forebay requests --operation vc-analysis --min-duration 5s --limit 20\n  forebay requests 1234",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    from(0, 1, "the number of one call, or none"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				var e requestlog.Entry
