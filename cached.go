@@ -126,7 +126,7 @@ func (k *call) makeKey() error {
 func (k *call) identity() cache.Identity {
 	t := k.model.targets[0]
 	return cache.Identity{
-		Dialect: k.req.Dialect.Name(), Endpoint: string(k.req.Endpoint), Operation: k.op.name,
+		Dialect: k.req.Dialect.Name(), Endpoint: string(k.req.Endpoint) + string(k.req.Settings), Operation: k.op.name,
 		Family: t.Place.Family, Model: t.ModelFor(k.req), PromptVersion: k.op.PromptVersion,
 		Namespace: k.req.Cache.Namespace, Tenant: k.req.Tenant, User: k.req.User, Persona: k.req.Persona,
 	}

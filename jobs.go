@@ -123,7 +123,7 @@ func SubmitTask[P any](ctx context.Context, c *Client, task Task[P], o JobOption
 func digestJob(req *llm.Request, o JobOptions) [32]byte {
 	h := sha256.New()
 	for _, part := range []string{
-		req.Operation, req.Persona, req.Residency, req.Locale, req.Priority.String(), string(req.Endpoint), req.Model, req.Dialect.Name(),
+		req.Operation, req.Persona, req.Residency, req.Locale, req.Priority.String(), string(req.Endpoint) + string(req.Settings), req.Model, req.Dialect.Name(),
 		fmt.Sprint(req.Stream, req.Cache, req.NoFallback, req.Timeout, o.Retention, o.Raw), o.CustomID, o.Webhook,
 	} {
 		fmt.Fprintf(h, "%d:%s", len(part), part)

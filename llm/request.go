@@ -125,6 +125,8 @@ type Request struct {
 	// Body holds the bytes that were authorised. Providers of the same dialect
 	// send these bytes; nobody changes them.
 	Body []byte
+	// Settings are what the wire format says about the call beside Body.
+	Settings Settings
 	// TraceParent is the W3C trace context that goes upstream; may be empty.
 	TraceParent string
 	// CallerTrace is the trace context that the caller sent, of which TraceParent is a

@@ -59,13 +59,20 @@ func Table() []Layer {
 
 		{Package: "dialect/openai", Layer: 2},
 		{Package: "dialect/payload", Layer: 2},
+		{Package: "dialect/bedrock", Layer: 2},
+		{Package: "dialect/translate/internal/jsonbody", Layer: 1, Importers: []string{"dialect/translate", "dialect/translate/internal/request"}},
+		{Package: "dialect/translate/internal/request", Layer: 3, Importers: []string{"dialect/translate"}},
+		{Package: "dialect/translate", Layer: 4},
 		{Package: "internal/faulttest", Layer: 0, StdOnly: true, Importers: []string{}},
 
 		{Package: "config/internal/settings", Layer: 2, Importers: []string{"config"}},
 		{Package: "config/internal/textdir", Layer: 2, Importers: []string{"config"}},
-		{Package: "provider/openai", Layer: 3, Importers: wiring},
+		{Package: "provider/internal/exchange", Layer: 3, Importers: []string{"provider/openai", "provider/bedrock"}},
+		{Package: "provider/internal/wiretest", Layer: 3, Importers: []string{}},
+		{Package: "provider/openai", Layer: 4, Importers: wiring},
+		{Package: "provider/bedrock", Layer: 4, Importers: wiring},
 		// The command line serves the simulated provider by itself and scripts its faults.
-		{Package: "provider/simulated", Layer: 3, Importers: append([]string{"internal/cli"}, wiring...)},
+		{Package: "provider/simulated", Layer: 4, Importers: append([]string{"internal/cli"}, wiring...)},
 		{Package: "store/storetest", Layer: 2, Importers: []string{}},
 		{Package: "store/storetest/backlogtest", Layer: 2, Importers: []string{}},
 		{Package: "store/sqlite/internal/sqlfile", Layer: 1, Importers: []string{"store/sqlite", "store/sqlite/internal/keydb", "store/sqlite/internal/queuedb", "store/sqlite/internal/logdb"}},

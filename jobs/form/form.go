@@ -18,6 +18,7 @@ type head struct {
 	Dialect     string              `json:"dialect"`
 	Endpoint    llm.Endpoint        `json:"endpoint"`
 	Model       string              `json:"model,omitempty"`
+	Settings    llm.Settings        `json:"settings,omitempty"`
 	Persona     string              `json:"persona,omitempty"`
 	Residency   string              `json:"residency,omitempty"`
 	Locale      string              `json:"locale,omitempty"`
@@ -40,7 +41,7 @@ type resultHead struct {
 // when is the job's, not the payload's.
 func Encode(req *llm.Request, raw map[string]string) ([]byte, error) {
 	return withHead(head{
-		Version: version, Dialect: req.Dialect.Name(), Endpoint: req.Endpoint, Model: req.Model, Persona: req.Persona,
+		Version: version, Dialect: req.Dialect.Name(), Endpoint: req.Endpoint, Model: req.Model, Settings: req.Settings, Persona: req.Persona,
 		Residency: req.Residency, Locale: req.Locale,
 		Stream: req.Stream, NoFallback: req.NoFallback, TraceParent: req.TraceParent, Cache: req.Cache, Raw: raw,
 	}, req.Body)
@@ -62,7 +63,7 @@ func Decode(stored []byte, dialects map[string]llm.Dialect) (req *llm.Request, r
 		return nil, nil, llm.Errorf(llm.ForebayInternal, "the job's dialect %q is not configured any more", h.Dialect)
 	}
 	return &llm.Request{
-		Persona: h.Persona, Residency: h.Residency, Locale: h.Locale, Endpoint: h.Endpoint, Model: h.Model, Stream: h.Stream,
+		Persona: h.Persona, Residency: h.Residency, Locale: h.Locale, Endpoint: h.Endpoint, Model: h.Model, Settings: h.Settings, Stream: h.Stream,
 		Cache: h.Cache, NoFallback: h.NoFallback, Dialect: dialect, Body: body, TraceParent: h.TraceParent,
 	}, h.Raw, nil
 }

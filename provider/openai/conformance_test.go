@@ -14,123 +14,24 @@ import (
 
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/llm/llmtest"
+	"github.com/forebay-ai/forebay/provider/internal/wiretest"
 	"github.com/forebay-ai/forebay/provider/openai"
 	"github.com/forebay-ai/forebay/provider/simulated"
 )
 
-// backend is a handler that behaves as the suite wants it.
-type backend struct {
-	llmtest.Behaviour
-	called    chan struct{}
-	cancelled chan struct{}
-	mu        sync.Mutex // guards bodies
-	bodies    [][]byte
-}
-
-func newBackend(b llmtest.Behaviour) *backend {
-	return &backend{Behaviour: b, called: make(chan struct{}, 100), cancelled: make(chan struct{}, 100)}
-}
-
-func (b *backend) seen() [][]byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return append([][]byte(nil), b.bodies...)
-}
-
-func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	b.mu.Lock()
-	b.bodies = append(b.bodies, body)
-	b.mu.Unlock()
-	b.called <- struct{}{}
-	events := eventList()
-	switch b.Does {
-	case llmtest.Hangs:
-		b.untilGone(r)
-		return
-	case llmtest.Refuses:
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(b.Status)
-		_, _ = io.WriteString(w, `{"error":{"message":"no","type":"x"}}`)
-		return
-	case llmtest.NoEnd:
-		events = events[:len(events)-1]
-	case llmtest.Stalls, llmtest.Cuts:
-		events = events[:b.After]
-	case llmtest.Answers:
-		if !bytes.Contains(body, []byte(`"stream":true`)) {
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = io.WriteString(w, wholeBody)
-			return
-		}
-	}
-	w.Header().Set("Content-Type", "text/event-stream")
-	for _, event := range events {
-		_, _ = io.WriteString(w, event)
-		_ = http.NewResponseController(w).Flush()
-	}
-	switch b.Does {
-	case llmtest.Stalls:
-		b.untilGone(r)
-	case llmtest.Cuts:
-		panic(http.ErrAbortHandler)
+// wire is the format as the shared suites want it.
+func wire() *wiretest.Format {
+	return &wiretest.Format{
+		Whole: wholeBody, WholeType: "application/json", Events: eventList(), StreamType: "text/event-stream",
+		Refusal: `{"error":{"message":"no","type":"x"}}`, Model: model, Request: chat,
+		Streams: func(_ *http.Request, body []byte) bool { return bytes.Contains(body, []byte(`"stream":true`)) },
+		Open: func(t *testing.T, address string, transport http.RoundTripper) llm.Provider {
+			return open(t, openai.Config{Name: "test", BaseURL: address + "/v1", APIKey: key, Transport: transport})
+		},
 	}
 }
 
-func (b *backend) untilGone(r *http.Request) {
-	<-r.Context().Done()
-	b.cancelled <- struct{}{}
-}
-
-func TestConformanceInMemory(t *testing.T) {
-	llmtest.TestProvider(t, llmtest.Harness{
-		Model: model, Request: chat,
-		New: func(t *testing.T, b llmtest.Behaviour) llmtest.Backend {
-			h := newBackend(b)
-			return llmtest.Backend{Provider: inBubble(t, h, nil), Cancelled: h.cancelled, Bodies: h.seen}
-		},
-	})
-}
-
-func TestConformanceOverSockets(t *testing.T) {
-	llmtest.TestProvider(t, llmtest.Harness{
-		Model: model, Request: chat, Sockets: true,
-		New: func(t *testing.T, b llmtest.Behaviour) llmtest.Backend {
-			h := newBackend(b)
-			return llmtest.Backend{
-				Provider: start(t, h.ServeHTTP, nil), Called: h.called, Cancelled: h.cancelled, Bodies: h.seen,
-			}
-		},
-	})
-}
-
-func TestConformanceOverHTTP2(t *testing.T) {
-	llmtest.TestProvider(t, llmtest.Harness{
-		Model: model, Request: chat, Sockets: true,
-		New: func(t *testing.T, b llmtest.Behaviour) llmtest.Backend {
-			h := newBackend(b)
-			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.ProtoMajor != 2 {
-					t.Errorf("protocol %s, want HTTP/2", r.Proto)
-				}
-				if r.URL.Path != "/handshake" {
-					h.ServeHTTP(w, r)
-				}
-			}))
-			srv.EnableHTTP2 = true
-			srv.StartTLS()
-			t.Cleanup(srv.Close)
-			// The suite's deadlines are for calls, not for handshakes on a busy machine.
-			res, err := srv.Client().Get(srv.URL + "/handshake")
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = res.Body.Close()
-			p := open(t, openai.Config{BaseURL: srv.URL, Transport: srv.Client().Transport})
-			return llmtest.Backend{Provider: p, Called: h.called, Cancelled: h.cancelled, Bodies: h.seen}
-		},
-	})
-}
+func TestConformance(t *testing.T) { wire().Conformance(t) }
 
 // The simulated back end as a real upstream.
 func TestConformanceAgainstSimulated(t *testing.T) {
@@ -191,7 +92,7 @@ func simulatedFault(b llmtest.Behaviour) string {
 // show how busy the machine is.
 func TestCancelReachesTheBackEnd(t *testing.T) {
 	for _, b := range []llmtest.Behaviour{{Does: llmtest.Hangs}, {Does: llmtest.Stalls, After: 2}} {
-		h := newBackend(b)
+		h := wire().Backend(b)
 		p := start(t, h.ServeHTTP, nil)
 		best := time.Hour
 		for try := 0; try < 5 && best > 100*time.Millisecond; try++ {
@@ -202,10 +103,10 @@ func TestCancelReachesTheBackEnd(t *testing.T) {
 					_, _ = llm.Collect(s)
 				}
 			})
-			<-h.called
+			<-h.Called
 			begin := time.Now()
 			cancel()
-			<-h.cancelled
+			<-h.Cancelled
 			best = min(best, time.Since(begin))
 			calling.Wait()
 		}

@@ -7,10 +7,8 @@
 // that ends without its end mark is an error. Keys go to the configured host and nowhere
 // else, and are blackened where a back end repeats them; response headers go to nobody.
 //
-// A call is sent once. net/http may replace a kept HTTP/1 connection that it finds dead
-// before it has written a byte to it, and repeats what has no body (the list of models,
-// look-ups of stored completions); over HTTP/2, where it would repeat more, it is not
-// given the means.
+// What stands between a call and its socket (bounds, the means to repeat, faults of
+// connections) is package provider/internal/exchange, shared with other providers.
 //
 // It does not retry, limit, cache or translate: the request path does the first
 // three, and other dialects have providers of their own. The wire format itself

@@ -7,5 +7,5 @@ import (
 
 // Trust makes p's own transport trust roots instead of the machine's.
 func Trust(p *Provider, roots *x509.CertPool) {
-	p.cfg.Transport.(*http.Transport).TLSClientConfig.RootCAs = roots
+	p.line.Transport().(*http.Transport).TLSClientConfig.RootCAs = roots
 }

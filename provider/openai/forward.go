@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/provider/internal/exchange"
 )
 
 // stored is where the back end keeps chat completions that were made with "store".
@@ -21,27 +22,27 @@ const stored = "/chat/completions"
 // of error answers; of the headers only the content type is passed on.
 func (p *Provider) Forward(ctx context.Context, method, path, rawQuery string, body []byte) (status int, contentType string, answer []byte, err error) {
 	if fault := checkForward(method, path, rawQuery); fault != "" {
-		return 0, "", nil, p.about("", llm.Errorf(llm.CallerInvalidRequest, "%s", fault))
+		return 0, "", nil, p.line.About("", llm.Errorf(llm.CallerInvalidRequest, "%s", fault))
 	}
 	template := p.template(method, path)
 	template.URL.RawQuery = rawQuery
-	x := p.begin(ctx, template, body)
-	defer x.release()
-	x.request.Header["Accept"] = acceptJSON
-	if err := x.send(); err != nil {
+	x := p.begin(ctx, "", template, body)
+	defer x.Release()
+	x.Request().Header["Accept"] = acceptJSON
+	if err := x.Send(); err != nil {
 		return 0, "", nil, err
 	}
-	status, contentType = x.response.StatusCode, string(p.scrub([]byte(x.response.Header.Get("Content-Type"))))
+	status, contentType = x.Status(), string(p.secrets.Scrub([]byte(x.Header().Get("Content-Type"))))
 	if status < 400 {
-		if err := x.accepted(); err != nil {
+		if err := x.Accepted(); err != nil {
 			return 0, "", nil, err
 		}
 	}
-	if answer, err = x.readAll(p.cfg.MaxBody); err != nil {
-		return 0, "", nil, x.failed(err)
+	if answer, err = x.ReadAll(x.Bounds().MaxBody); err != nil {
+		return 0, "", nil, x.Failed(err)
 	}
 	if status >= 400 {
-		answer = p.scrub(answer)
+		answer = p.secrets.Scrub(answer)
 	}
 	return status, contentType, answer, nil
 }
@@ -63,21 +64,12 @@ func checkForward(method, path, rawQuery string) string {
 		return "not a path of stored completions"
 	}
 	for _, s := range segments {
-		if s == "" || s == "." || s == ".." || !validValue(s) || strings.ContainsAny(s, `\%?#`) {
+		if s == "" || s == "." || s == ".." || !exchange.ValidValue(s) || strings.ContainsAny(s, `\%?#`) {
 			return "not the id of a stored completion"
 		}
 	}
-	if !validValue(rawQuery) || strings.ContainsAny(rawQuery, " #") {
+	if !exchange.ValidValue(rawQuery) || strings.ContainsAny(rawQuery, " #") {
 		return "the query is not escaped"
 	}
 	return ""
-}
-
-func (p *Provider) scrub(answer []byte) []byte {
-	for _, secret := range p.secrets {
-		if text := string(answer); strings.Contains(text, secret) {
-			answer = []byte(strings.ReplaceAll(text, secret, "***"))
-		}
-	}
-	return answer
 }

@@ -6,14 +6,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	dialect "github.com/forebay-ai/forebay/dialect/openai"
-	"github.com/forebay-ai/forebay/internal/memnet"
 	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/provider/internal/wiretest"
 	"github.com/forebay-ai/forebay/provider/openai"
 )
 
@@ -77,18 +76,7 @@ func open(t *testing.T, cfg openai.Config) *openai.Provider {
 // inBubble serves h in memory, for tests in a bubble of the fake clock.
 func inBubble(t *testing.T, h http.Handler, change func(*openai.Config)) *openai.Provider {
 	t.Helper()
-	l := memnet.Listen()
-	srv := &http.Server{Handler: h}
-	var served sync.WaitGroup
-	served.Go(func() { _ = srv.Serve(l) })
-	t.Cleanup(func() {
-		_ = srv.Close()
-		served.Wait()
-	})
-	cfg := openai.Config{
-		Name: "test", BaseURL: "http://memory/v1", APIKey: key,
-		Transport: &http.Transport{DialContext: l.Dial, DisableCompression: true},
-	}
+	cfg := openai.Config{Name: "test", BaseURL: "http://memory/v1", APIKey: key, Transport: wiretest.Memory(t, h)}
 	if change != nil {
 		change(&cfg)
 	}

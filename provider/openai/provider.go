@@ -3,34 +3,25 @@ package openai
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
-	"sync/atomic"
 
 	dialect "github.com/forebay-ai/forebay/dialect/openai"
-	"github.com/forebay-ai/forebay/failure"
 	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/provider/internal/exchange"
 )
 
 // Provider calls one back end. It is safe for concurrent use and starts no
 // goroutine but those of net/http; Close ends the idle ones.
 type Provider struct {
-	cfg     Config
+	name    string
+	line    *exchange.Line
 	base    *url.URL
 	chat    *http.Request // templates: everything that all calls have in common
 	vectors *http.Request
-	fixed   http.Header // sent with every call
-	secrets []string    // what must not appear in an error
-	keys    []string    // what must not appear in an answer either
-	http2   atomic.Bool // the back end speaks HTTP/2
-
-	ownTransport bool // tells http2
-
-	// Why a call of ours was cancelled; compared by identity, returned as copies.
-	noFirstByte, idle, closed *llm.Error
+	fixed   http.Header       // sent with every call
+	secrets *exchange.Secrets // what must not come back
 }
 
 var (
@@ -45,22 +36,15 @@ func New(cfg Config) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("openai provider %s: %w", cfg.Name, err)
 	}
-	p := &Provider{cfg: cfg.withDefaults(base), base: base, fixed: fixedHeader(&cfg)}
-	for _, secret := range append([]llm.Secret{cfg.APIKey}, headerValues(cfg.Headers)...) {
-		// Short values are settings, not keys; removing them would maul the text.
-		if value := strings.TrimPrefix(secret.Reveal(), "Bearer "); len(value) >= shortestKey {
-			p.secrets = append(p.secrets, value)
-		}
-	}
-	p.keys = keysIn(&cfg)
-	if p.cfg.Transport == nil {
-		p.cfg.Transport, p.ownTransport = p.cfg.transport(p.shookHands), true
-	}
+	cfg.Name = cmp.Or(cfg.Name, base.Host)
+	p := &Provider{name: cfg.Name, base: base, fixed: fixedHeader(&cfg), secrets: cfg.secrets()}
+	p.line = exchange.New(exchange.Config{
+		Name: cfg.Name, Where: "base_url", Bounds: cfg.bounds(), Plain: base.Scheme == "http",
+		ProxyFromEnvironment: cfg.ProxyFromEnvironment, Transport: cfg.Transport,
+		Secrets: p.secrets, Decode: dialect.DecodeError,
+	})
 	p.chat = p.template(http.MethodPost, "/chat/completions")
 	p.vectors = p.template(http.MethodPost, "/embeddings")
-	p.noFirstByte = timeoutError(failure.HeaderTimeout, "the provider did not begin to answer in time", "first_byte_timeout", p.cfg.FirstByteTimeout)
-	p.idle = timeoutError(failure.Idle, "the provider fell silent within its answer", "idle_timeout", p.cfg.IdleTimeout)
-	p.closed = llm.Errorf(llm.CallerCancelled, "the stream was closed")
 	return p, nil
 }
 
@@ -79,69 +63,60 @@ func (p *Provider) Call(ctx context.Context, model string, req *llm.Request) (ll
 	if req.Endpoint == llm.Embeddings {
 		template = p.vectors
 	} else if req.Endpoint != llm.Chat {
-		return nil, p.about(model, llm.Errorf(llm.ForebayInternal, "provider %s cannot serve the endpoint %q", p.cfg.Name, req.Endpoint))
+		return nil, p.line.About(model, llm.Errorf(llm.ForebayInternal, "provider %s cannot serve the endpoint %q", p.name, req.Endpoint))
 	}
 	if model != "" && model != req.Model {
 		var err error
 		if body, err = dialect.SetModel(body, model); err != nil {
-			return nil, p.about(model, llm.AsError(err))
+			return nil, p.line.About(model, llm.AsError(err))
 		}
 	}
-	x := p.begin(ctx, template, body)
-	x.model = cmp.Or(model, req.Model)
-	x.describe(req)
-	if err := x.send(); err != nil {
+	x := p.begin(ctx, cmp.Or(model, req.Model), template, body)
+	x.Request().Header["Accept"] = acceptJSON
+	if req.Stream {
+		x.Request().Header["Accept"] = acceptEvents
+	}
+	x.Identify(req)
+	if err := x.Send(); err != nil {
 		return nil, err
 	}
-	return x.answer(req)
+	return answer(x, req)
+}
+
+// Shared by all calls; nobody changes them.
+var (
+	acceptJSON   = []string{"application/json"}
+	acceptEvents = []string{"text/event-stream"}
+)
+
+// begin prepares a call to a model, whose name stands in errors.
+func (p *Provider) begin(ctx context.Context, model string, template *http.Request, body []byte) *exchange.Exchange {
+	return p.line.Begin(ctx, exchange.Call{Model: model, Request: template, Header: p.fixed, Body: body})
 }
 
 // Models lists the models that the back end says it has.
 func (p *Provider) Models(ctx context.Context) ([]llm.ModelInfo, error) {
-	x := p.begin(ctx, p.template(http.MethodGet, "/models"), nil)
-	defer x.release()
-	if err := x.send(); err != nil {
+	x := p.begin(ctx, "", p.template(http.MethodGet, "/models"), nil)
+	defer x.Release()
+	if err := x.Send(); err != nil {
 		return nil, err
 	}
-	if err := x.accepted(); err != nil {
+	if err := x.Accepted(); err != nil {
 		return nil, err
 	}
-	body, err := x.readAll(p.cfg.MaxBody)
+	body, err := x.ReadAll(x.Bounds().MaxBody)
 	if err != nil {
-		return nil, x.failed(err)
+		return nil, x.Failed(err)
 	}
 	models, err := dialect.DecodeModels(body)
 	if err != nil {
-		return nil, x.failed(err)
+		return nil, x.Failed(err)
 	}
 	return models, nil
 }
 
 // Close closes the idle connections. Calls in progress go on.
-func (p *Provider) Close() error {
-	if t, ok := p.cfg.Transport.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
-	return nil
-}
-
-// shookHands notes which protocol was agreed on.
-func (p *Provider) shookHands(s tls.ConnectionState) error {
-	if s.NegotiatedProtocol == "h2" {
-		p.http2.Store(true)
-	}
-	return nil
-}
-
-// mayRepeat says whether net/http may be given the means to send a call's body again.
-// Over HTTP/1 it uses them for one thing: a kept connection that was found dead before a
-// byte was written. Over HTTP/2 it sends up to seven times, waiting in between, and also
-// where a server that has seen the call resets it with PROTOCOL_ERROR: that is for the
-// one layer that retries to decide. Of a transport that is not ours nobody knows what
-// it speaks over TLS.
-func (p *Provider) mayRepeat() bool {
-	return !p.http2.Load() && (p.base.Scheme == "http" || p.ownTransport)
-}
+func (p *Provider) Close() error { return p.line.Close() }
 
 // template makes what calls of one method and path have in common. Calls copy it
 // and share its URL, which nobody changes.
@@ -162,8 +137,8 @@ func (p *Provider) foreign(req *llm.Request) *llm.Error {
 	if req.Dialect != nil {
 		name = req.Dialect.Name()
 	}
-	return p.about(req.Model, llm.Errorf(llm.ForebayInternal,
-		"provider %s speaks the dialect openai and was given a request in %s", p.cfg.Name, name))
+	return p.line.About(req.Model, llm.Errorf(llm.ForebayInternal,
+		"provider %s speaks the dialect openai and was given a request in %s", p.name, name))
 }
 
 // fixedHeader has the headers of every call. Its values are shared by all calls.
@@ -176,12 +151,4 @@ func fixedHeader(cfg *Config) http.Header {
 		h[http.CanonicalHeaderKey(name)] = []string{value.Reveal()}
 	}
 	return h
-}
-
-func headerValues(headers map[string]llm.Secret) []llm.Secret {
-	values := make([]llm.Secret, 0, len(headers))
-	for _, v := range headers {
-		values = append(values, v)
-	}
-	return values
 }

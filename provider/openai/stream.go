@@ -10,25 +10,26 @@ import (
 	dialect "github.com/forebay-ai/forebay/dialect/openai"
 	"github.com/forebay-ai/forebay/failure"
 	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/provider/internal/exchange"
 )
 
 // answer makes the stream that fits what the provider sent. An error releases the
 // exchange.
-func (x *exchange) answer(req *llm.Request) (llm.Stream, error) {
-	form, err := x.form()
+func answer(x *exchange.Exchange, req *llm.Request) (llm.Stream, error) {
+	form, err := formOf(x)
 	if err != nil {
-		x.release()
+		x.Release()
 		return nil, err
 	}
 	switch {
 	case form == formEvents && req.Stream:
-		return &eventStream{x: x, reader: x.events(x.provider.cfg.MaxStream)}, nil
+		return x.Stream(events(x, x.Bounds().MaxStream)), nil
 	case form == formEvents && req.Endpoint == llm.Chat:
-		return &wholeStream{x: x, req: req, read: (*exchange).wholeFromEvents}, nil
+		return x.Whole(req, wholeFromEvents), nil
 	case req.Stream:
-		return &wholeStream{x: x, req: req, read: (*exchange).eventsFromWhole}, nil
+		return x.Whole(req, eventsFromWhole), nil
 	}
-	return &wholeStream{x: x, req: req, read: (*exchange).whole}, nil
+	return x.Whole(req, whole), nil
 }
 
 // form is how an answer is framed.
@@ -39,14 +40,14 @@ const (
 	formEvents             // server-sent events
 )
 
-// form checks the head and reads the framing from it. Answers without a content
+// formOf checks the head and reads the framing from it. Answers without a content
 // type, or with one that servers send for anything, count as JSON and are checked
 // as such.
-func (x *exchange) form() (form, error) {
-	if err := x.accepted(); err != nil {
+func formOf(x *exchange.Exchange) (form, error) {
+	if err := x.Accepted(); err != nil {
 		return 0, err
 	}
-	contentType := x.response.Header.Get("Content-Type")
+	contentType := x.Header().Get("Content-Type")
 	switch contentType { // nearly all answers, without the cost of parsing
 	case "application/json":
 		return formWhole, nil
@@ -61,104 +62,32 @@ func (x *exchange) form() (form, error) {
 		strings.HasSuffix(media, "+json"):
 		return formWhole, nil
 	}
-	e := x.wrong(failure.Malformed, fmt.Sprintf("the provider answered with %.60q, not with JSON or events", contentType))
+	e := x.Wrong(failure.Malformed, fmt.Sprintf("the provider answered with %.60q, not with JSON or events", contentType))
 	e.Fix, e.Err = "Check the provider's base_url.", err
 	return 0, e
 }
 
-func (x *exchange) events(most int64) *dialect.Reader {
-	return dialect.NewReader(x, dialect.ReaderOptions{MaxEvent: x.provider.cfg.MaxEvent, MaxTotal: most})
-}
-
-// eventStream passes events on as they come.
-type eventStream struct {
-	x      *exchange
-	reader *dialect.Reader
-	err    error // what Next returns from now on
-}
-
-// Next reads the events that have arrived.
-func (s *eventStream) Next() (llm.Chunk, error) {
-	if s.err != nil {
-		return llm.Chunk{}, s.err
-	}
-	if e := s.x.ended(); e != nil { // events may be waiting, but nobody for them
-		return s.finish(e)
-	}
-	c, err := s.reader.Next()
-	if err == nil {
-		return c, nil
-	}
-	if err == io.EOF {
-		s.x.drain()
-		return s.finish(io.EOF)
-	}
-	return s.finish(s.x.failed(err))
-}
-
-func (s *eventStream) finish(err error) (llm.Chunk, error) {
-	s.err = err
-	s.x.release()
-	return llm.Chunk{}, err
-}
-
-// Close ends the call.
-func (s *eventStream) Close() error {
-	s.x.release()
-	return nil
-}
-
-// wholeStream is an answer of one chunk.
-type wholeStream struct {
-	x    *exchange
-	req  *llm.Request
-	read func(*exchange, *llm.Request) (llm.Chunk, error)
-	err  error // what Next returns from now on
-}
-
-// Next reads the answer.
-func (s *wholeStream) Next() (llm.Chunk, error) {
-	if s.err != nil {
-		return llm.Chunk{}, s.err
-	}
-	if e := s.x.ended(); e != nil { // the answer may be there, but nobody for it
-		s.err = e
-		return llm.Chunk{}, e
-	}
-	c, err := s.read(s.x, s.req)
-	if err != nil {
-		s.err = s.x.failed(err)
-		s.x.release()
-		return llm.Chunk{}, s.err
-	}
-	s.err = io.EOF
-	s.x.release()
-	return c, nil
-}
-
-// Close ends the call.
-func (s *wholeStream) Close() error {
-	s.x.release()
-	return nil
+func events(x *exchange.Exchange, most int64) *dialect.Reader {
+	return dialect.NewReader(x, dialect.ReaderOptions{MaxEvent: x.Bounds().MaxEvent, MaxTotal: most})
 }
 
 // whole reads the body as it was asked for.
-func (x *exchange) whole(req *llm.Request) (llm.Chunk, error) {
-	body, err := x.readAll(x.provider.cfg.MaxBody)
+func whole(x *exchange.Exchange, req *llm.Request) (llm.Chunk, error) {
+	body, err := x.ReadAll(x.Bounds().MaxBody)
 	if err != nil {
 		return llm.Chunk{}, err
 	}
 	c, err := dialect.ReadWhole(req.Endpoint, body)
 	if e := llm.AsError(err); err != nil && e.Kind != llm.ProviderMalformed {
 		// The body reports an error. The head may say when to try again, and whether.
-		return c, dialect.DecodeError(0, x.response.Header, body)
+		return c, dialect.DecodeError(0, x.Header(), body)
 	}
 	return c, err
 }
 
 // eventsFromWhole makes events of the body of a server that ignores "stream".
-func (x *exchange) eventsFromWhole(req *llm.Request) (llm.Chunk, error) {
-	c, err := x.whole(req)
+func eventsFromWhole(x *exchange.Exchange, req *llm.Request) (llm.Chunk, error) {
+	c, err := whole(x, req)
 	if err != nil {
 		return llm.Chunk{}, err
 	}
@@ -170,9 +99,9 @@ func (x *exchange) eventsFromWhole(req *llm.Request) (llm.Chunk, error) {
 }
 
 // wholeFromEvents makes a body of the events of a server that always streams.
-func (x *exchange) wholeFromEvents(req *llm.Request) (llm.Chunk, error) {
+func wholeFromEvents(x *exchange.Exchange, req *llm.Request) (llm.Chunk, error) {
 	var res llm.Response
-	reader := x.events(x.provider.cfg.MaxBody)
+	reader := events(x, x.Bounds().MaxBody)
 	for first := true; ; first = false {
 		c, err := reader.Next()
 		if err == io.EOF {
@@ -183,7 +112,7 @@ func (x *exchange) wholeFromEvents(req *llm.Request) (llm.Chunk, error) {
 		}
 		res.Add(c, first)
 	}
-	x.drain()
+	x.Drain()
 	body, err := reshape(req, res.Body, true)
 	if err != nil {
 		return llm.Chunk{}, err
@@ -196,7 +125,7 @@ func (x *exchange) wholeFromEvents(req *llm.Request) (llm.Chunk, error) {
 func reshape(req *llm.Request, answer []byte, stream bool) ([]byte, error) {
 	reshaped, err := req.Dialect.Reshape(req, answer, stream)
 	if err != nil {
-		e := fault(failure.Malformed, "the provider's answer has not the form that was asked for, and cannot be brought into it")
+		e := exchange.Fault(failure.Malformed, "the provider's answer has not the form that was asked for, and cannot be brought into it")
 		e.Err = err
 		return nil, e
 	}

@@ -1,4 +1,4 @@
-package openai
+package exchange
 
 import (
 	"bytes"
@@ -14,11 +14,11 @@ import (
 	"github.com/forebay-ai/forebay/llm"
 )
 
-// exchange is one HTTP call: the request, its bounds in time, and the answer as
-// far as it has come. It is made for one goroutine; only release may be called
+// Exchange is one HTTP call: the request, its bounds in time, and the answer as
+// far as it has come. It is made for one goroutine; only Release may be called
 // from another one.
-type exchange struct {
-	provider *Provider
+type Exchange struct {
+	line     *Line
 	model    string
 	request  *http.Request // its context is the call's own, ended by cancel
 	response *http.Response
@@ -27,82 +27,55 @@ type exchange struct {
 	headCame atomic.Bool // from then on the timer bounds silence, not the first byte
 	sawEOF   bool
 	timed    bool // the timer bounds the rest of the body, not each read
+	secrets  *Secrets
 	mask     mask // of what Read returns
 	body     bytes.Reader
 	id       [1]string
 	trace    [1]string
 }
 
-// begin prepares a call. Whoever begins one must release it, or hand it to a
-// stream that does.
-func (p *Provider) begin(ctx context.Context, template *http.Request, body []byte) *exchange {
-	ctx, cancel := context.WithCancelCause(ctx)
-	x := &exchange{provider: p, cancel: cancel, request: template.WithContext(ctx), mask: mask{keys: p.keys}}
-	header := make(http.Header, len(p.fixed)+4)
-	for name, values := range p.fixed {
-		header[name] = values
-	}
-	x.request.Header = header
-	if body != nil {
-		header["Content-Type"] = jsonType
-		x.body.Reset(body)
-		x.request.Body = io.NopCloser(&x.body)
-		x.request.ContentLength = int64(len(body))
-		if p.mayRepeat() {
-			x.request.GetBody = func() (io.ReadCloser, error) { return p.again(body) }
-		}
-	}
-	return x
-}
+// Shared by all calls; nobody changes it.
+var jsonType = []string{"application/json"}
 
-// again gives net/http the body for another try, unless it turned out meanwhile that
-// the back end speaks HTTP/2.
-func (p *Provider) again(body []byte) (io.ReadCloser, error) {
-	if p.http2.Load() {
-		return nil, errSentOnce
-	}
-	return io.NopCloser(bytes.NewReader(body)), nil
-}
+// Request is what will be sent. Whoever changes it does so before Send, and changes no
+// value of its header that came with Call.
+func (x *Exchange) Request() *http.Request { return x.request }
 
-var errSentOnce = errors.New("the provider broke a call off over HTTP/2, which is not sent again")
+// Bounds returns the bounds of the call.
+func (x *Exchange) Bounds() *Bounds { return &x.line.cfg.Bounds }
 
-// Shared by all calls; nobody changes them.
-var (
-	jsonType     = []string{"application/json"}
-	acceptJSON   = jsonType
-	acceptEvents = []string{"text/event-stream"}
-)
+// Header is the header of the answer. It is there once Send has returned nil.
+func (x *Exchange) Header() http.Header { return x.response.Header }
 
-// describe adds the headers that depend on the request. What cannot stand in a
-// header is left out rather than failing the call as if the provider had.
-func (x *exchange) describe(req *llm.Request) {
+// Status is the status of the answer. It is there once Send has returned nil.
+func (x *Exchange) Status() int { return x.response.StatusCode }
+
+// Identify adds the headers by which the call can be found in logs and traces. What
+// cannot stand in a header is left out rather than failing the call as if the provider had.
+func (x *Exchange) Identify(req *llm.Request) {
 	h := x.request.Header
-	h["Accept"] = acceptJSON
-	if req.Stream {
-		h["Accept"] = acceptEvents
-	}
-	if req.ID != "" && validValue(req.ID) {
+	if req.ID != "" && ValidValue(req.ID) {
 		x.id[0] = req.ID
 		h["X-Request-Id"] = x.id[:]
 	}
-	if req.TraceParent != "" && validValue(req.TraceParent) {
+	if req.TraceParent != "" && ValidValue(req.TraceParent) {
 		x.trace[0] = req.TraceParent
 		h["Traceparent"] = x.trace[:]
 	}
 }
 
-// send makes the call and returns when the head of the answer is there. An error
+// Send makes the call and returns when the head of the answer is there. An error
 // releases the exchange.
-func (x *exchange) send() error {
+func (x *Exchange) Send() error {
 	if err := x.request.Context().Err(); err != nil {
-		x.release()
-		return x.provider.about(x.model, llm.AsError(err))
+		x.Release()
+		return x.about(llm.AsError(err))
 	}
-	x.timer = time.AfterFunc(bound(x.provider.cfg.FirstByteTimeout), x.timeIsUp)
-	res, err := x.provider.cfg.Transport.RoundTrip(x.request)
+	x.timer = time.AfterFunc(bound(x.line.cfg.Bounds.FirstByte), x.timeIsUp)
+	res, err := x.line.cfg.Transport.RoundTrip(x.request)
 	if err != nil {
 		err = x.unanswered(err)
-		x.release()
+		x.Release()
 		return err
 	}
 	x.response = res
@@ -121,17 +94,17 @@ func bound(d time.Duration) time.Duration {
 	return d
 }
 
-func (x *exchange) timeIsUp() {
+func (x *Exchange) timeIsUp() {
 	if x.headCame.Load() {
-		x.cancel(x.provider.idle)
+		x.cancel(x.line.idle)
 		return
 	}
-	x.cancel(x.provider.noFirstByte)
+	x.cancel(x.line.noFirstByte)
 }
 
 // Read reads the answer's body within the idle bound, without our own keys. Its errors
 // other than io.EOF are *llm.Error.
-func (x *exchange) Read(b []byte) (int, error) {
+func (x *Exchange) Read(b []byte) (int, error) {
 	if len(x.mask.keys) == 0 {
 		return x.read(b)
 	}
@@ -148,9 +121,9 @@ func (x *exchange) Read(b []byte) (int, error) {
 	}
 }
 
-func (x *exchange) read(b []byte) (int, error) {
+func (x *Exchange) read(b []byte) (int, error) {
 	if !x.timed {
-		x.timer.Reset(bound(x.provider.cfg.IdleTimeout))
+		x.timer.Reset(bound(x.line.cfg.Bounds.Idle))
 	}
 	n, err := x.response.Body.Read(b)
 	if !x.timed {
@@ -175,16 +148,17 @@ const firstRead = 1 << 20
 const slowestBody = 64
 
 // dribbles says that a body of so many bytes, begun at a time, comes too slowly.
-func (x *exchange) dribbles(bytes int, began time.Time) *llm.Error {
-	idle, took := bound(x.provider.cfg.IdleTimeout), time.Since(began)
+func (x *Exchange) dribbles(bytes int, began time.Time) *llm.Error {
+	idle, took := bound(x.line.cfg.Bounds.Idle), time.Since(began)
 	if took < idle || float64(bytes) >= slowestBody*took.Seconds() {
 		return nil
 	}
-	return x.provider.about(x.model, timeoutError(failure.Slow, "the provider's answer comes too slowly, byte by byte", "idle_timeout", idle))
+	return x.about(timeoutError(failure.Slow, "the provider's answer comes too slowly, byte by byte", "idle_timeout", idle))
 }
 
-// readAll reads the body, into memory of its announced size where there is one.
-func (x *exchange) readAll(most int64) ([]byte, error) {
+// ReadAll reads the body, of at most so many bytes, into memory of its announced size
+// where there is one.
+func (x *Exchange) ReadAll(most int64) ([]byte, error) {
 	began := time.Now()
 	announced := x.response.ContentLength
 	if announced > most {
@@ -221,9 +195,9 @@ func (x *exchange) readAll(most int64) ([]byte, error) {
 // the body open after its end mark loses the connection instead.
 const drainFor = 50 * time.Millisecond
 
-// drain reads what is left behind the end mark, so that the connection can be used
+// Drain reads what is left behind the end mark, so that the connection can be used
 // again.
-func (x *exchange) drain() {
+func (x *Exchange) Drain() {
 	if x.sawEOF {
 		return
 	}
@@ -237,13 +211,13 @@ func (x *exchange) drain() {
 	}
 }
 
-// release ends the exchange, and the call upstream if it still runs. It may be
+// Release ends the exchange, and the call upstream if it still runs. It may be
 // called more than once and from any goroutine.
-func (x *exchange) release() {
+func (x *Exchange) Release() {
 	if x.timer != nil {
 		x.timer.Stop()
 	}
-	x.cancel(x.provider.closed)
+	x.cancel(x.line.closed)
 	if x.response != nil {
 		_ = x.response.Body.Close() // what it could report, the reads have reported
 	}

@@ -1,4 +1,4 @@
-package openai
+package exchange
 
 import (
 	"crypto/tls"
@@ -12,33 +12,34 @@ import (
 )
 
 // unanswered explains why there is no head.
-func (x *exchange) unanswered(err error) *llm.Error {
-	if e := x.ended(); e != nil {
+func (x *Exchange) unanswered(err error) *llm.Error {
+	if e := x.Ended(); e != nil {
 		return e
 	}
-	e := connectionError(err)
+	e := connectionError(err, x.line.cfg.Where)
 	if e.Limit == "connect_timeout" {
-		e.Value = x.provider.cfg.ConnectTimeout.String()
+		e.Value = x.line.cfg.Bounds.Connect.String()
 	}
 	e.Err = err
-	return x.provider.about(x.model, e)
+	return x.about(e)
 }
 
-// connectionError words what befell a connection.
-func connectionError(err error) *llm.Error {
+// connectionError words what befell a connection. where names the configuration keys
+// that say where the back end is.
+func connectionError(err error, where string) *llm.Error {
 	t := transportFault(err)
-	e := fault(t, connectionMessages[t])
+	e := Fault(t, connectionMessages[t])
 	switch t {
 	case failure.ConnectTimeout, failure.TLSTimeout:
 		e.Limit = "connect_timeout"
 	case failure.Certificate:
-		e.Fix = "Check the provider's certificate, the host in its base_url, and this machine's clock and authorities."
+		e.Fix = "Check the provider's certificate, the host in its " + where + ", and this machine's clock and authorities."
 	case failure.NoSuchHost:
-		e.Fix = "Check the host in the provider's base_url."
+		e.Fix = "Check the host in the provider's " + where + "."
 	case failure.TLS:
 		var record tls.RecordHeaderError
 		if errors.As(err, &record) {
-			e.Message, e.Fix = "the provider does not speak TLS", "Check the scheme of its base_url."
+			e.Message, e.Fix = "the provider does not speak TLS", "Check the scheme of its "+where+"."
 		}
 	}
 	return e

@@ -1,0 +1,221 @@
+package bedrock
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
+	"github.com/forebay-ai/forebay/llm"
+)
+
+const (
+	// firstBuffer holds the beginning of most streams, or a short one whole.
+	firstBuffer = 8 << 10
+	// fastBuffer is how far the buffer grows for streams that come faster than they are
+	// read, as in package openai.
+	fastBuffer = 32 << 10
+	// maxIdleReads is how often a reader may return nothing and no error (as bufio has it).
+	maxIdleReads = 100
+)
+
+// ReaderOptions says what a Reader reads, and bounds it.
+type ReaderOptions struct {
+	// Invoke says that the stream is that of InvokeModelWithResponseStream, not of
+	// ConverseStream.
+	Invoke bool
+	// Model is the model that is asked, for the chunks of an answer that names none.
+	Model string
+	// MaxEvent bounds one message, framing included, in bytes. Zero means MaxMessage,
+	// which is also the most.
+	MaxEvent int
+	// MaxBytes bounds the whole stream in bytes. Zero means no bound.
+	MaxBytes int64
+}
+
+// Reader reads the event stream of an answer. It is for one goroutine. It holds no more
+// than one message and one read's worth of bytes.
+type Reader struct {
+	src  io.Reader
+	opts ReaderOptions
+
+	buf   []byte // read and not yet delivered
+	full  bool   // the last read filled buf
+	total int64  // bytes of the messages that were delivered
+	ended error  // what src said at its end
+	err   error  // what Next says once all that came before is delivered
+
+	found findings
+	used  llm.Usage // what was reported last
+	model string    // the last one, so that it is allocated once
+}
+
+// NewReader reads messages from r, which it does not close.
+func NewReader(r io.Reader, o ReaderOptions) *Reader {
+	if o.MaxEvent <= 0 || o.MaxEvent > MaxMessage {
+		o.MaxEvent = MaxMessage
+	}
+	return &Reader{src: r, opts: o}
+}
+
+// Next returns the messages that one read of the stream completed, byte for byte as
+// they came, in memory that is never used again.
+//
+// It returns io.EOF after the chunk that ends the answer, and looks at nothing behind
+// it: metadata after messageStop for Converse, and for Invoke the model's own end:
+// Anthropic's message_stop, Nova's metadata after messageStop, Titan's completionReason,
+// and for all others Bedrock's own count of the tokens, which it adds to the last chunk.
+// Every other end is an *llm.Error:
+//   - what DecodeError makes of an exception, or of an error within a chunk;
+//   - ProviderTruncated, where the stream stops or the connection breaks before that,
+//     be it between two messages;
+//   - ProviderMalformed, for a message that is damaged, over a bound, or no JSON object;
+//   - the context's kinds, where reading fails with the context's errors.
+//
+// Messages before the faulty one are delivered first, however the bytes arrived. After
+// an error Next keeps returning it.
+func (r *Reader) Next() (llm.Chunk, error) {
+	for r.err == nil {
+		if chunk := r.take(); len(chunk.Raw) > 0 {
+			return chunk, nil
+		}
+		if r.err == nil {
+			r.fill()
+		}
+	}
+	return llm.Chunk{}, r.err
+}
+
+// fill reads once.
+func (r *Reader) fill() {
+	if r.ended != nil {
+		r.err = endError(r.ended)
+		return
+	}
+	if free := cap(r.buf) - len(r.buf); free < firstBuffer/4 || r.full && cap(r.buf) < fastBuffer {
+		grown := make([]byte, len(r.buf), max(firstBuffer, 2*cap(r.buf)))
+		copy(grown, r.buf)
+		r.buf = grown
+	}
+	for range maxIdleReads {
+		n, err := r.src.Read(r.buf[len(r.buf):cap(r.buf)])
+		r.buf = r.buf[:len(r.buf)+n]
+		r.full = len(r.buf) == cap(r.buf)
+		if r.ended = err; n > 0 || err != nil {
+			return
+		}
+	}
+	r.ended = io.ErrNoProgress
+}
+
+// endError says what the end of the body means, the answer's own end not having been seen.
+func endError(ended error) error {
+	var e *llm.Error
+	switch {
+	case errors.As(ended, &e), errors.Is(ended, context.Canceled), errors.Is(ended, context.DeadlineExceeded):
+		return llm.AsError(ended)
+	case errors.Is(ended, io.EOF):
+		return llm.Errorf(llm.ProviderTruncated, "the provider's stream ended before its end mark")
+	}
+	e = llm.Errorf(llm.ProviderTruncated, "the provider's stream broke before its end mark")
+	e.Err = ended
+	return e
+}
+
+// take cuts the complete messages off buf and sets err where one is at fault, or is the
+// last one.
+func (r *Reader) take() llm.Chunk {
+	var chunk llm.Chunk
+	taken := 0
+	for r.err == nil {
+		e, n, err := nextEvent(r.buf[taken:], r.opts.MaxEvent)
+		if n == 0 && err == nil {
+			break
+		}
+		if err == nil {
+			err = r.bounds(n)
+		}
+		if err == nil {
+			err = r.event(e, &chunk)
+		}
+		if r.err = err; err != nil && err != io.EOF {
+			break
+		}
+		r.total += int64(n)
+		taken += n
+		chunk.Events++
+	}
+	if taken > 0 {
+		raw := make([]byte, taken)
+		copy(raw, r.buf)
+		invoke := r.opts.Invoke
+		chunk.Raw, chunk.Last = raw, r.err == io.EOF
+		chunk.Text = func() string { return streamText(raw, invoke) }
+		r.buf = r.buf[:copy(r.buf, r.buf[taken:])]
+	}
+	if r.err == nil {
+		r.err = r.bounds(len(r.buf)) // of a message that is not complete yet
+	}
+	return chunk
+}
+
+// bounds checks what a message makes of the stream's size; the codec checks its own.
+func (r *Reader) bounds(size int) error {
+	if r.opts.MaxBytes <= 0 || int64(size) <= r.opts.MaxBytes-r.total {
+		return nil
+	}
+	e := llm.Errorf(llm.ProviderMalformed, "the provider's stream is too large")
+	e.Limit, e.Value = "max_stream_bytes", strconv.FormatInt(r.opts.MaxBytes, 10)
+	return e
+}
+
+// event reads one event into chunk. It returns io.EOF for the last one.
+func (r *Reader) event(e Event, chunk *llm.Chunk) error {
+	if e.Exception {
+		return exception(e)
+	}
+	f := &r.found
+	f.useful = false
+	if !f.event(e, r.opts.Invoke) {
+		return llm.Errorf(llm.ProviderMalformed, "the provider sent an event that is not a JSON object")
+	}
+	if f.failed {
+		inner := e.Payload
+		if r.opts.Invoke {
+			inner = f.decoded
+		}
+		return DecodeError(0, nil, inner)
+	}
+	chunk.Useful = chunk.Useful || f.useful
+	if used := f.used(); used != r.used {
+		r.used, chunk.Usage = used, used
+	}
+	if len(f.model) > 0 {
+		if string(f.model) != r.model {
+			r.model = string(scan.Unescape(f.model))
+		}
+		chunk.Model = r.model
+		f.model = nil // it points into buf
+	} else if r.model == "" {
+		chunk.Model = r.opts.Model
+	}
+	if f.ended {
+		chunk.Finish = f.finish()
+		return io.EOF
+	}
+	return nil
+}
+
+// streamText is the text that the messages of raw add to the answer.
+func streamText(raw []byte, invoke bool) string {
+	f := findings{texts: true}
+	for {
+		e, n, err := NextEvent(raw)
+		if n == 0 || err != nil {
+			return string(f.text)
+		}
+		raw = raw[n:]
+		f.event(e, invoke)
+	}
+}
