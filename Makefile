@@ -77,6 +77,10 @@ bench-outage: ## an outage under real arrivals, and recovery on the wall clock
 bench-policies: ## the policies of one call beside failsafe-go's and gobreaker's
 	cd bench && $(GO) run ./cmd/policychain
 
+.PHONY: bench-coldstart
+bench-coldstart: ## from a Lambda function's process to its first byte, beside hello world
+	cd bench && $(GO) run ./cmd/coldstart
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	@for t in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | grep -v '^./bench'); do \

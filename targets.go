@@ -37,14 +37,10 @@ const (
 // actor says who did it and reason why; both go to the auditor before the effect, whose
 // error stops it. The error is an *llm.Error.
 func (c *Client) SetBreaker(ctx context.Context, actor, name string, action BreakerAction, reason string) error {
-	t := c.targetNamed(name)
+	t := upstream.Named(c.targets, name)
 	if t == nil {
-		names := make([]string, 0, len(c.targets))
-		for _, t := range c.targets {
-			names = append(names, t.Name)
-		}
 		return &llm.Error{
-			Kind: llm.CallerNotFound, Param: "target", Message: fmt.Sprintf("unknown target %.100q", name), Fix: oneOf("Use", names),
+			Kind: llm.CallerNotFound, Param: "target", Message: fmt.Sprintf("unknown target %.100q", name), Fix: oneOf("Use", upstream.Names(c.targets)),
 		}
 	}
 	switch action {
@@ -74,14 +70,8 @@ func (c *Client) SetBreaker(ctx context.Context, actor, name string, action Brea
 	return nil
 }
 
-func (c *Client) targetNamed(name string) *upstream.Target {
-	for _, t := range c.targets {
-		if t.Name == name {
-			return t
-		}
-	}
-	return nil
-}
+// Upstreams are the targets with their guards, in the order of their names, for who shares those with other gateways.
+func (c *Client) Upstreams() []*upstream.Target { return append([]*upstream.Target(nil), c.targets...) }
 
 // SetTemplates replaces personas and prepared texts, all of them or, where there is
 // anything wrong with cfg, none. Calls in progress take either.

@@ -68,8 +68,13 @@ type Key struct {
 	Name string
 	// Secret is what the caller sends: "Authorization: Bearer SECRET", or in
 	// x-api-key or api-key. 8 to 512 visible ASCII characters, spaces inside
-	// allowed; unique. A ring keeps an HMAC of it only.
+	// allowed; unique. A ring keeps an HMAC of it only, unless there is an AccessKeyID.
 	Secret llm.Secret
+	// AccessKeyID makes the key an AWS-style pair as well: with this id, Secret is the
+	// secret access key that a request is signed with (package sigv4). 16 to 128 of
+	// A-Z a-z 0-9 _ -, and unique. A ring has to keep the secret of such a key, since a
+	// signature can only be checked by who could make it. Empty means that there is none.
+	AccessKeyID string
 	// Tenant is whom the caller's calls belong to. Empty means "default", which
 	// all keys without a tenant share, cached answers included.
 	Tenant string
@@ -99,6 +104,9 @@ type Grant struct {
 func (g *Grant) Allows(scope string) bool {
 	return slices.Contains(g.Scopes, scope) || (scope == Cache || scope == Jobs || scope == Metrics || scope == Costs) && slices.Contains(g.Scopes, Admin)
 }
+
+// Expired reports whether the key has ended.
+func (g *Grant) Expired(now time.Time) bool { return !g.expires.IsZero() && !now.Before(g.expires) }
 
 // MayAsk refuses a band that the key does not grant. A silent demotion would look
 // like a slow gateway.
@@ -136,13 +144,20 @@ func Anonymous() *Grant {
 // digest is the HMAC-SHA-256 of a secret.
 type digest [sha256.Size]byte
 
-// Ring finds the grant of a secret. It holds no secret: only HMACs under a pepper
-// that is drawn anew for each process. A look-up by such a digest tells an
+// Ring finds the grant of a secret. It holds HMACs of secrets under a pepper that is
+// drawn anew for each process, and no secret but those of keys with an access key id. A look-up by such a digest tells an
 // attacker who measures time nothing, because without the pepper the digest of
 // a guess cannot be steered. It never changes and is safe for concurrent use.
 type Ring struct {
 	grants  map[digest]*Grant
-	hashers sync.Pool // of *hasher
+	pairs   map[string]pair // by access key id
+	hashers sync.Pool       // of *hasher
+}
+
+// pair is what signatures with an access key id are checked with.
+type pair struct {
+	secret llm.Secret
+	grant  *Grant
 }
 
 // hasher is one HMAC with room for its input and output, so that a look-up
@@ -157,7 +172,7 @@ type hasher struct {
 func NewRing(keys []Key) (*Ring, error) {
 	pepper := make([]byte, sha256.BlockSize)
 	_, _ = rand.Read(pepper) // never fails: the runtime stops the process instead
-	r := &Ring{grants: make(map[digest]*Grant, len(keys))}
+	r := &Ring{grants: make(map[digest]*Grant, len(keys)), pairs: map[string]pair{}}
 	r.hashers.New = func() any {
 		return &hasher{mac: hmac.New(sha256.New, pepper), in: make([]byte, 0, maxSecret)}
 	}
@@ -177,9 +192,21 @@ func NewRing(keys []Key) (*Ring, error) {
 			fault("it has the same secret as key %q: secrets are unique", other.Name)
 		}
 		r.grants[d] = g
+		if k.AccessKeyID == "" {
+			continue
+		}
+		if !accessKeyID.MatchString(k.AccessKeyID) {
+			fault("an access key id has 16 to 128 of A-Z a-z 0-9 _ -")
+		}
+		if other, taken := r.pairs[k.AccessKeyID]; taken {
+			fault("it has the same access key id as key %q: they are unique", other.grant.Name)
+		}
+		r.pairs[k.AccessKeyID] = pair{k.Secret, g}
 	}
 	return r, errors.Join(faults...)
 }
+
+var accessKeyID = regexp.MustCompile(`^[A-Za-z0-9_-]{16,128}$`)
 
 var keyName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
@@ -261,17 +288,24 @@ func (r *Ring) Find(h http.Header, now time.Time) (*Grant, *llm.Error) {
 	switch {
 	case g == nil:
 		return nil, unauthenticated("the key is not known")
-	case !g.expires.IsZero() && !now.Before(g.expires):
+	case g.Expired(now):
 		return nil, unauthenticated("the key has expired")
 	}
 	return g, nil
+}
+
+// Pair returns the secret access key that belongs to an access key id, and what the key
+// grants to who knows it: to who has signed with it, while it has not Expired.
+func (r *Ring) Pair(id string) (secret llm.Secret, grant *Grant, ok bool) {
+	p, ok := r.pairs[id]
+	return p.secret, p.grant, ok
 }
 
 // Named returns the grant of the key of this name, while the key lasts.
 func (r *Ring) Named(name string, now time.Time) (*Grant, bool) {
 	for _, g := range r.grants {
 		if g.Name == name {
-			return g, g.expires.IsZero() || now.Before(g.expires)
+			return g, !g.Expired(now)
 		}
 	}
 	return nil, false

@@ -63,3 +63,33 @@ func TestAnonymous(t *testing.T) {
 		t.Error("may not ask for everything")
 	}
 }
+
+func TestPairs(t *testing.T) {
+	const id = "FOREBAYWEB0000000001"
+	end := time.Unix(1_000_000, 0)
+	r, err := access.NewRing([]access.Key{
+		{Name: "web", Secret: "web-key-secret", AccessKeyID: id, Expires: end},
+		{Name: "bare", Secret: "bare-key-secret"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, grant, ok := r.Pair(id)
+	if !ok || secret.Reveal() != "web-key-secret" || grant.Name != "web" || grant.Expired(end.Add(-1)) || !grant.Expired(end) {
+		t.Errorf("%v %+v %v", secret, grant, ok)
+	}
+	for _, id := range []string{"", "FOREBAYWEB0000000002", "web"} {
+		if secret, grant, ok := r.Pair(id); ok || secret != "" || grant != nil {
+			t.Errorf("%q: %v %+v", id, secret, grant)
+		}
+	}
+	for _, faulty := range []string{"short", "FOREBAYWEB/000000001", "FOREBAYWEB 000000001", strings.Repeat("A", 129)} {
+		if _, err := access.NewRing([]access.Key{{Name: "web", Secret: "web-key-secret", AccessKeyID: faulty}}); err == nil || !strings.Contains(err.Error(), "access key id") {
+			t.Errorf("%q: %v", faulty, err)
+		}
+	}
+	_, err = access.NewRing([]access.Key{{Name: "a", Secret: "web-key-secret", AccessKeyID: id}, {Name: "b", Secret: "bare-key-secret", AccessKeyID: id}})
+	if err == nil || !strings.Contains(err.Error(), "the same access key id") {
+		t.Error(err)
+	}
+}

@@ -19,6 +19,9 @@ var (
 	// ErrFull says that the disk is full: no job was taken in. Changes of jobs that exist
 	// still work.
 	ErrFull = errors.New("backlog: no space for new jobs")
+	// ErrBusy says that the store has no capacity for the moment: nothing was changed, and
+	// another try may succeed soon.
+	ErrBusy = errors.New("backlog: the store has no capacity at the moment")
 	// ErrFailed says that a write or a sync failed, now or before: nothing is written
 	// until Recover has succeeded.
 	ErrFailed = errors.New("backlog: the store has failed")

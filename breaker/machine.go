@@ -37,6 +37,8 @@ type machine struct {
 	succeeded int // probes of this round
 	probedAt  time.Duration
 
+	doubted time.Duration // until when another gateway's word counts; see Breaker.Doubt
+
 	ramp *time.Time // when it closed, nil where it gets its full share
 
 	changes []Change // not yet told, oldest first

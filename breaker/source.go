@@ -179,7 +179,8 @@ const (
 // inRow judges failures in a row: those of sources that are known to fail by themselves
 // do not count, and of the rest one source's alone only where no other is served.
 func (m *machine) inRow(now time.Duration) verdict {
-	if m.consecutive < m.cfg.Consecutive {
+	need := m.inARow(now)
+	if m.consecutive < need {
 		return noFault
 	}
 	bad := m.loners(now)
@@ -194,9 +195,9 @@ func (m *machine) inRow(now time.Duration) verdict {
 		}
 	}
 	switch {
-	case n < m.cfg.Consecutive:
+	case n < need:
 		return noFault
-	case n-most >= min(othersInRow, m.cfg.Consecutive):
+	case n-most >= min(othersInRow, need):
 		return several
 	case m.seen.othersServed(now, whose, bad):
 		return noFault

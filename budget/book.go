@@ -35,6 +35,8 @@ type Config struct {
 	// Lease is how long a reservation lasts that is not settled: longer than any call
 	// takes, or concurrent calls can overrun a budget after all. Zero means 10 minutes.
 	Lease time.Duration
+	// Shared has the book note what Changes gives, for the books of other gateways.
+	Shared bool
 }
 
 // Book keeps the state of all budgets. All methods may be called concurrently; none blocks
@@ -52,6 +54,7 @@ type Book struct {
 	latest   time.Time // the latest time that the book was given
 	sweepAt  int       // accounts at which those that say nothing are dropped
 	swept    time.Time // when that was done last
+	news     *news     // nil where nobody else is told
 }
 
 // New makes a book in which nothing is spent. The error names every fault of cfg by its configuration key.
@@ -70,6 +73,9 @@ func New(cfg Config) (*Book, error) {
 	for _, r := range cfg.Rules {
 		b.rules = append(b.rules, newRule(r))
 	}
+	if cfg.Shared {
+		b.news = newNews()
+	}
 	return b, nil
 }
 
@@ -86,7 +92,9 @@ func (b *Book) Rules() []Rule {
 func (b *Book) Lease() time.Duration { return b.lease }
 
 // Matches says that a rule applies to the calls of a.
-func (b *Book) Matches(a Account) bool {
+func (b *Book) Matches(a Account) bool { return b.matches(a) }
+
+func (b *Book) matches(a Account) bool {
 	for i := range b.rules {
 		if b.rules[i].matches(a) {
 			return true
@@ -120,7 +128,9 @@ func (b *Book) ReserveUntil(id string, a Account, microUSD int64, now, until tim
 		return d
 	}
 	old := b.holds[id]
-	b.holdLocked(id, accounts, estimate, until)
+	h := b.holdLocked(id, accounts, estimate, until)
+	h.made = now
+	b.news.reserve(h, a)
 	if old != nil {
 		b.endLocked(old)
 	}
@@ -145,6 +155,7 @@ func (b *Book) Settle(id string, microUSD int64, now time.Time) bool {
 	for _, acc := range h.accounts {
 		acc.spent = addUp(acc.spent, microUSD)
 	}
+	b.news.spend(h.of, microUSD, h.made)
 	b.endLocked(h)
 	return true
 }
@@ -155,6 +166,9 @@ func (b *Book) SettleFor(a Account, microUSD int64, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.spendLocked(a, microUSD, at)
+	if b.news != nil && b.matches(a) {
+		b.news.spend(a, microUSD, at)
+	}
 }
 
 // Restore is SettleFor for what was spent before the book was made. What belongs to a period that had ended by the latest time the

@@ -14,10 +14,15 @@ type hold struct {
 	until    time.Time // the end of the lease; once it has ended, the end of its being known
 	ended    bool      // the lease is over: nothing is reserved any more
 	at       int       // its place in the heap
+	// Of a book that is shared:
+	of        Account   // whose it is
+	made      time.Time // when
+	told      bool      // of is set, and what is reserved counts among the news
+	elsewhere bool      // it stands for what another gateway has reserved
 }
 
 // holdLocked reserves in all accounts.
-func (b *Book) holdLocked(id string, accounts []*account, microUSD int64, until time.Time) {
+func (b *Book) holdLocked(id string, accounts []*account, microUSD int64, until time.Time) *hold {
 	h := &hold{id: strings.Clone(id), accounts: append([]*account(nil), accounts...), microUSD: microUSD, until: until}
 	for _, acc := range accounts {
 		acc.reserved += microUSD
@@ -25,6 +30,7 @@ func (b *Book) holdLocked(id string, accounts []*account, microUSD int64, until 
 	}
 	b.holds[h.id] = h
 	heap.Push(&b.leases, h)
+	return h
 }
 
 // advanceLocked ends the leases that are over.
@@ -34,11 +40,11 @@ func (b *Book) advanceLocked(now time.Time) {
 	}
 	for len(b.leases) > 0 && !b.leases[0].until.After(now) {
 		h := b.leases[0]
-		if h.ended || b.ended >= maxRemembered {
+		if h.ended || h.elsewhere || b.ended >= maxRemembered {
 			b.endLocked(h)
 			continue
 		}
-		h.release()
+		b.releaseLocked(h)
 		h.ended, h.until = true, h.until.Add(remember)
 		b.ended++
 		heap.Fix(&b.leases, h.at)
@@ -50,7 +56,7 @@ func (b *Book) endLocked(h *hold) {
 	if h.ended {
 		b.ended--
 	} else {
-		h.release()
+		b.releaseLocked(h)
 	}
 	for _, acc := range h.accounts {
 		acc.holds--
@@ -62,8 +68,9 @@ func (b *Book) endLocked(h *hold) {
 	b.dropIdleLocked(h.accounts)
 }
 
-// release gives back what is reserved.
-func (h *hold) release() {
+// releaseLocked gives back what is reserved.
+func (b *Book) releaseLocked(h *hold) {
+	b.news.release(h)
 	for _, acc := range h.accounts {
 		acc.reserved -= h.microUSD
 	}

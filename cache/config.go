@@ -77,6 +77,11 @@ type Persistent struct {
 	// Buffer bounds the memory of the entries that wait to be written, in bytes. An
 	// entry that finds no room is not written. Zero means 16 MiB.
 	Buffer int64
+	// Follow is how often the journal is read for the invalidations of other processes, where several share the
+	// store: from 10 ms to a minute. An answer that was asked for before one of them is given
+	// here for that long at the most, and the time that the journal takes to answer; while it
+	// does not answer nothing is known of them (DiskStats.Behind). Zero means that the store is this process's alone.
+	Follow time.Duration
 	// Readers is how many look-ups read from the store at once, 1 to 256. Zero means 4.
 	Readers int
 }
@@ -91,6 +96,9 @@ func (p *Persistent) faults(fault func(format string, args ...any)) {
 	}
 	if p.Buffer < 0 {
 		fault("Persistent.Buffer is %d: give a number of bytes, or 0 for 16 MiB", p.Buffer)
+	}
+	if p.Follow != 0 && (p.Follow < 10*time.Millisecond || p.Follow > time.Minute) {
+		fault("Persistent.Follow is %v: give 10ms to 1m, or 0 for a store of this process alone", p.Follow)
 	}
 	if p.Readers < 0 || p.Readers > 256 {
 		fault("Persistent.Readers is %d: give 1 to 256, or 0 for %d", p.Readers, defaultReaders)

@@ -49,6 +49,7 @@ type disk struct {
 	health health
 
 	writer writing // of the writer alone
+	behind following
 
 	written, dropped, void, failures, damaged, undecryptable, swept atomic.Int64
 	damageAlarm, storeAlarm                                         alarm
@@ -84,6 +85,9 @@ func (d *disk) start() {
 		defer close(d.wrote)
 		d.write(ctx)
 	})
+	if d.Follow > 0 {
+		running.Go(func() { d.follow(ctx) })
+	}
 	go func() {
 		running.Wait()
 		close(d.ended)
@@ -196,6 +200,7 @@ func (d *disk) stats() DiskStats {
 		Damaged: d.damaged.Load(), Undecryptable: d.undecryptable.Load(), Swept: d.swept.Load(), Envelope: d.Keys.Stats(),
 	}
 	s.Waiting, s.WaitingBytes = d.buffer.size()
+	s.Behind = d.sinceRead(time.Now())
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.health.wait > 0 || !d.loaded.Load() {

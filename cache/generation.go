@@ -195,4 +195,13 @@ func (g *generations) forget(upTo uint64) {
 	g.kept = slices.Delete(g.kept, 0, n)
 }
 
+// raise notes that what was invalidated up to a number is not known any more.
+func (g *generations) raise(upTo uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.floor = max(g.floor, upTo)
+	g.latest.Store(max(g.latest.Load(), upTo))
+	g.version.Add(1)
+}
+
 func byNumber(inv Invalidation, n uint64) int { return cmp.Compare(inv.Number, n) }

@@ -68,7 +68,10 @@ type DiskStats struct {
 	Damaged       int64 // records that were not what had been written
 	Undecryptable int64 // records whose data key is gone
 	Swept         int64 // records deleted, for their age or by an invalidation
-	Envelope      envelope.Stats
+	// Behind is how long ago the journal was read for the invalidations of other processes; zero where
+	// the store is this process's alone.
+	Behind   time.Duration
+	Envelope envelope.Stats
 }
 
 // maxOperations bounds the operations that are counted apart; the rest is otherOperation.

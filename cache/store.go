@@ -92,9 +92,10 @@ type Store interface {
 	// Get returns the record of k, or ErrNotFound. It may return a record whose Keep
 	// has passed. The caller must not change what it gets.
 	Get(ctx context.Context, k Key) (Record, error)
-	// Write puts records in place of those of the same keys, all of them or none. Of
-	// two with one key the later one counts. They outlast the end of the process; a
-	// power cut may undo the last ones. It keeps no reference to its arguments.
+	// Write puts records in place of those of the same keys. Of two with one key the
+	// later one counts. Each is written whole or not at all; after an error any of them may be written, now or
+	// a little later. They outlast the end of the process; a power cut may undo the last
+	// ones. It keeps no reference to its arguments.
 	Write(ctx context.Context, records []Record) error
 	// Delete removes at most limit records of a selection and says how many; limit is
 	// positive. It does a bounded amount of work: more reports that records of the
@@ -103,6 +104,12 @@ type Store interface {
 	Delete(ctx context.Context, sel Selection, limit int) (deleted int, more bool, err error)
 	// Count counts the records of a selection. It may take seconds for large stores.
 	Count(ctx context.Context, sel Selection) (Size, error)
+}
+
+// Expirer is what a Store may have beside. Then it is told of no records to drop because their Keep has passed.
+type Expirer interface {
+	// Expires reports whether the store removes records by itself, some time after their Keep has passed.
+	Expires() bool
 }
 
 // Invalidation is one entry of a Journal: every record that Match selects and whose

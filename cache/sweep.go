@@ -37,13 +37,7 @@ func (d *disk) sweep(ctx context.Context) (more bool, err error) {
 	defer cancel()
 	g := d.cache.generations
 	if !d.loaded.Load() {
-		all, last, err := d.Journal.Invalidations(ctx, 0)
-		if err != nil {
-			return true, err
-		}
-		g.note(true, last, all...)
-		d.loaded.Store(true)
-		return true, nil
+		return true, d.load(ctx)
 	}
 	if err := d.deleteDoomed(ctx); err != nil {
 		return true, err
@@ -56,8 +50,10 @@ func (d *disk) sweep(ctx context.Context) (more bool, err error) {
 		return true, err
 	}
 	now := time.Now()
-	if more, err := d.deletePassed(ctx, now); err != nil || more {
-		return more, err
+	if e, ok := d.Store.(Expirer); !ok || !e.Expires() {
+		if more, err := d.deletePassed(ctx, now); err != nil || more {
+			return more, err
+		}
 	}
 	upTo := g.forgettable(now)
 	if upTo == 0 {
@@ -68,6 +64,22 @@ func (d *disk) sweep(ctx context.Context) (more bool, err error) {
 	}
 	g.forget(upTo)
 	return false, nil
+}
+
+// load reads the journal.
+func (d *disk) load(ctx context.Context) error {
+	all, last, err := d.Journal.Invalidations(ctx, 0)
+	if err != nil {
+		return err
+	}
+	d.cache.generations.note(true, last, all...)
+	if d.Follow > 0 {
+		d.cache.generations.raise(missing(0, last, all))
+	}
+	d.behind.number.Store(last)
+	d.behind.read.Store(time.Now().UnixNano())
+	d.loaded.Store(true)
+	return nil
 }
 
 // deletePassed deletes some of the records whose time has passed. It goes by one time

@@ -12,6 +12,7 @@ import (
 	"github.com/forebay-ai/forebay/breaker"
 	"github.com/forebay-ai/forebay/cache"
 	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/dialect/translate"
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/provider/openai"
@@ -36,7 +37,7 @@ func (f *File) Forebay() (forebay.Config, error) {
 	cfg := forebay.Config{
 		Providers: providers, Models: f.models(list), Operations: map[string]forebay.Operation{},
 		Defaults: f.operation("defaults"),
-		Cache:    f.cacheConfig(), Queue: f.queueConfig(), Jobs: forebay.Jobs{Queue: f.backlogConfig()}, Breaker: f.breakerConfig(), Retry: f.retry(), Degrade: f.degradeConfig(f.texts),
+		Cache:    f.cacheConfig(), Queue: f.queueConfig(), Jobs: forebay.Jobs{Queue: f.backlogConfig(), Dialects: jobDialects()}, Breaker: f.breakerConfig(), Retry: f.retry(), Degrade: f.degradeConfig(f.texts),
 		Limits:   limit.Config{MaxConcurrent: orNone(v.Int("limits", "max_concurrent"))},
 		Adaptive: limit.ControllerConfig{Off: !v.Bool("limits", "adaptive")},
 	}
@@ -81,14 +82,17 @@ func (f *File) providers() (map[string]llm.Provider, error) {
 			faults = append(faults, fmt.Errorf("config: providers.%s: %w", name, err))
 			continue
 		}
-		all[name] = p
+		all[name] = translate.Provider(p, f.speaks(name))
 	}
 	return all, errors.Join(faults...)
 }
 
 func (f *File) provider(name string) (llm.Provider, error) {
 	v := f.values
-	if v.Text("providers", name, "type") == typeSimulated {
+	switch v.Text("providers", name, "type") {
+	case typeBedrock:
+		return f.bedrock(name)
+	case typeSimulated:
 		cfg := simulated.Config{
 			Seed:     uint64(v.Int("providers", name, "seed")),
 			Scale:    v.Float("providers", name, "latency_scale"),

@@ -30,6 +30,7 @@ func (f *File) check(broken bool) {
 	f.checkListen(broken)
 	f.checkNames()
 	f.checkWatch()
+	f.checkTables()
 	f.readTemplates()
 	if !broken && len(v.Names("providers")) == 0 {
 		f.nothing()
@@ -116,11 +117,13 @@ func (f *File) checkLater() {
 
 var plainID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
+var accessKeyID = regexp.MustCompile(`^[A-Za-z0-9_-]{16,128}$`) // access has the same
+
 // checkKeys checks what the gateway will want of callers' keys, where it can still
 // be said in which line it stands.
 func (f *File) checkKeys() {
 	v := f.values
-	names, secrets := map[string]string{}, map[string]string{}
+	names, secrets, ids := map[string]string{}, map[string]string{}, map[string]string{}
 	for _, i := range v.Names("keys") {
 		at := []string{"keys", i}
 		if name := v.Get("keys", i, "name"); name == nil {
@@ -134,6 +137,12 @@ func (f *File) checkKeys() {
 		} else {
 			f.checkSecret(secret)
 			unique(secrets, secret, secret.Value.(llm.Secret).Reveal())
+		}
+		if id := v.Get("keys", i, "access_key_id"); id != nil {
+			if !accessKeyID.MatchString(id.Value.(string)) {
+				id.Wrong(id.Key+": "+settings.Quote(id.Value.(string))+" is no access key id", "Write 16 to 128 of A-Z a-z 0-9 _ -")
+			}
+			unique(ids, id, id.Value.(string))
 		}
 		if tenant := v.Lookup(settings.Join([]string{"keys", i, "tenant"})); tenant != nil {
 			checkID(tenant)
@@ -156,7 +165,7 @@ func (f *File) missing(at []string, member, fix string) {
 // unique notes a value that an earlier key has.
 func unique(seen map[string]string, s *settings.Setting, text string) {
 	if first, twice := seen[text]; twice {
-		s.Wrong(fmt.Sprintf("%s: it is the same as %s", s.Key, first), "Names and secrets of keys are unique.")
+		s.Wrong(fmt.Sprintf("%s: it is the same as %s", s.Key, first), "Names, secrets and access key ids of keys are unique.")
 		return
 	}
 	seen[text] = s.Key
@@ -195,7 +204,7 @@ func (f *File) checkProviders() {
 		kind := v.Get("providers", name, "type")
 		if kind == nil {
 			if !f.faulty(at) {
-				f.missing(at, "type", "Add type: openai or type: simulated.")
+				f.missing(at, "type", "Add type: openai, type: bedrock or type: simulated.")
 			}
 			continue
 		}
@@ -205,11 +214,16 @@ func (f *File) checkProviders() {
 				f.missing(at, "base_url", "Add base_url, such as base_url: "+openAIURL+".")
 			}
 			f.refuse(at, typeOpenAI)
+		case typeBedrock:
+			if v.Get("providers", name, "region") == nil {
+				f.missing(at, "region", "Add region, such as region: eu-central-1 or region: ${AWS_REGION}.")
+			}
+			f.refuse(at, typeBedrock)
 		case typeSimulated:
 			f.refuse(at, typeSimulated)
 			f.checkFaults(append(at, "faults"))
 		default:
-			kind.Wrong(fmt.Sprintf("%s: providers of type %s are not in this version", kind.Key, kind.Value), "Use openai; Amazon Bedrock and Anthropic have endpoints that speak its protocol too.")
+			kind.Wrong(fmt.Sprintf("%s: providers of type %s are not in this version", kind.Key, kind.Value), "Use bedrock for models on Amazon Bedrock, or openai: Anthropic has an endpoint that speaks its protocol too.")
 		}
 	}
 }
@@ -231,16 +245,19 @@ func (f *File) faulty(path []string) bool {
 // refuse notes keys that only providers of another type have.
 func (f *File) refuse(at []string, kind string) {
 	for _, k := range f.values.Schema.Keys {
-		if k.Only == "" || k.Only == kind {
+		if k.For(kind) {
 			continue
 		}
 		f.values.Expand(append(slices.Clone(at), settings.Elements(k.Path)[2:]...), nil, func(path []string) {
 			if s := f.values.Lookup(settings.Join(path)); s != nil {
-				s.Wrong(fmt.Sprintf("%s is for providers of type %s", s.Key, k.Only), "Remove it, or change the type.")
+				s.Wrong(fmt.Sprintf("%s is for providers of type %s", s.Key, orTypes(k)), "Remove it, or change the type.")
 			}
 		})
 	}
 }
+
+// orTypes lists the types that have a key.
+func orTypes(k *settings.Key) string { return strings.Join(strings.Fields(k.Only), " or ") }
 
 func (f *File) checkFaults(path []string) {
 	s := f.values.Get(path...)

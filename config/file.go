@@ -37,9 +37,11 @@ type File struct {
 type Key struct {
 	Name   string
 	Secret llm.Secret
-	Tenant string
-	Scopes []string
-	Bands  []llm.Priority
+	// AccessKeyID makes it an AWS-style pair as well. May be empty.
+	AccessKeyID string
+	Tenant      string
+	Scopes      []string
+	Bands       []llm.Priority
 	// Expires is when the key ends. Zero means never.
 	Expires time.Time
 }
@@ -54,8 +56,10 @@ type Gateway struct {
 	BodyTimeout   time.Duration // until BodyRate counts
 	BodyRate      int           // bytes a second
 	WriteTimeout  time.Duration // each write
-	PublicMetrics bool          // /metrics needs no key
-	Announce      time.Duration // a waiting stream's reader is told its place from then on; -1: never
+	// RepeatedSignatures is refuse, seconds or allow.
+	RepeatedSignatures string
+	PublicMetrics      bool          // /metrics needs no key
+	Announce           time.Duration // a waiting stream's reader is told its place from then on; -1: never
 }
 
 // Log says what is logged and how.
@@ -140,21 +144,22 @@ func (f *File) fill() {
 	v := f.values
 	f.Profile, f.Listen, f.Control = v.Text("profile"), v.Text("listen"), v.Text("control")
 	f.Gateway = Gateway{
-		MaxBody:       v.Int("gateway", "max_body"),
-		MaxHeader:     int(v.Int("gateway", "max_header")),
-		HeaderTimeout: v.Duration("gateway", "header_timeout"),
-		IdleTimeout:   v.Duration("gateway", "idle_timeout"),
-		BodyTimeout:   v.Duration("gateway", "body_timeout"),
-		BodyRate:      int(v.Int("gateway", "body_rate")),
-		WriteTimeout:  v.Duration("gateway", "write_timeout"),
-		Announce:      orNegative(v.Duration("queue", "announce")),
-		PublicMetrics: v.Bool("gateway", "public_metrics"),
+		MaxBody:            v.Int("gateway", "max_body"),
+		MaxHeader:          int(v.Int("gateway", "max_header")),
+		HeaderTimeout:      v.Duration("gateway", "header_timeout"),
+		IdleTimeout:        v.Duration("gateway", "idle_timeout"),
+		BodyTimeout:        v.Duration("gateway", "body_timeout"),
+		BodyRate:           int(v.Int("gateway", "body_rate")),
+		WriteTimeout:       v.Duration("gateway", "write_timeout"),
+		Announce:           orNegative(v.Duration("queue", "announce")),
+		RepeatedSignatures: v.Text("gateway", "repeated_signatures"),
+		PublicMetrics:      v.Bool("gateway", "public_metrics"),
 	}
 	f.Log = Log{Format: v.Text("log", "format"), Requests: v.Bool("log", "requests")}
 	_ = f.Log.Level.UnmarshalText([]byte(v.Text("log", "level"))) // the choices are slog's names
 	for _, i := range v.Names("keys") {
 		k := Key{
-			Name: v.Text("keys", i, "name"), Secret: v.Secret("keys", i, "secret"),
+			Name: v.Text("keys", i, "name"), Secret: v.Secret("keys", i, "secret"), AccessKeyID: v.Text("keys", i, "access_key_id"),
 			Tenant: v.Text("keys", i, "tenant"), Scopes: v.List("keys", i, "scopes"),
 		}
 		for _, band := range v.List("keys", i, "bands") {

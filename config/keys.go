@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/config/internal/settings"
+	"github.com/forebay-ai/forebay/provider/bedrock"
 )
 
 // The largest duration that a key may have unless its row says otherwise: longer
@@ -48,7 +49,11 @@ func serverKeys() []*settings.Key {
 		},
 		{
 			Path: "keys[].secret", Kind: settings.Secret, Example: "${WEB_KEY}",
-			Doc: "What the caller sends: 8 to 512 visible ASCII characters. Required. Only an HMAC of it is kept while running.",
+			Doc: "What the caller sends: 8 to 512 visible ASCII characters. Required. Only an HMAC of it is kept while running, unless there is an access_key_id.",
+		},
+		{
+			Path: "keys[].access_key_id", Kind: settings.Text, Example: "FOREBAYWEB0000000001",
+			Doc: "Makes the key an AWS-style pair too: requests to the Bedrock door may be signed with this id and the secret as secret access key. 16 to 128 of A-Z a-z 0-9 _ -, unique. The secret is then kept while running, because a signature cannot be checked without it. forebay keys new makes a pair.",
 		},
 		{
 			Path: "keys[].tenant", Kind: settings.Text, Initial: "default", Example: "matbakh",
@@ -74,7 +79,7 @@ func providerKeys() []*settings.Key {
 	return []*settings.Key{
 		{
 			Path: "providers.*.type", Kind: settings.Choice, Choices: providerTypes(), Example: "openai",
-			Doc: "What the back end speaks: openai (OpenAI, Ollama, vLLM and all else with that protocol) or simulated (made-up answers for trials, labelled as such). Required.",
+			Doc: "What the back end speaks: openai (OpenAI, Ollama, vLLM and all else with that protocol), bedrock (Amazon Bedrock) or simulated (made-up answers for trials, labelled as such). Required.",
 		},
 		{
 			Path: "providers.*.base_url", Kind: settings.URL, Example: "https://api.openai.com/v1",
@@ -83,9 +88,13 @@ func providerKeys() []*settings.Key {
 		},
 		{
 			Path: "providers.*.api_key", Kind: settings.Secret, Example: "${OPENAI_API_KEY}",
-			Only: typeOpenAI,
-			Doc:  "Sent as bearer token to the host of base_url, to no other. May be left out.",
+			Only: typesHTTP,
+			Doc:  "Sent as bearer token to the host of base_url or endpoint, to no other. May be left out; Bedrock is then called with AWS_BEARER_TOKEN_BEDROCK where that is set and no profile is, and else with signatures.",
 		},
+		{Path: "providers.*.region", Kind: settings.Text, Example: "eu-central-1", Only: typeBedrock, Doc: "The AWS region that is called. Required there. Targets without a region have this one; those without a residency have eu, us, us-gov, jp, au or apac where region and model say so: a model of the profile eu. called from an EU region stays in eu, one without a profile in its region's area, one of the profile global. is bound to none."},
+		{Path: "providers.*.endpoint", Kind: settings.URL, Example: "https://vpce-0a1b.bedrock-runtime.eu-central-1.vpce.amazonaws.com", Only: typeBedrock, Doc: "Replaces https://bedrock-runtime.REGION.amazonaws.com: for VPC endpoints, FIPS, dual stack and tests."},
+		{Path: "providers.*.profile", Kind: settings.Text, Example: "production", Only: typeBedrock, Doc: "The profile of AWS's shared files that has the credentials. Without it, the default chain: environment, AWS_PROFILE, web identity, container, instance."},
+		{Path: "providers.*.on_unsupported", Kind: settings.Choice, Choices: []string{bedrock.Drop, bedrock.Refuse}, Initial: bedrock.Drop, Only: typeBedrock, Doc: "What happens to a request with a member that its model does not take: drop leaves the member out and says so in x-forebay-dropped, refuse refuses the request."},
 		{
 			Path: "providers.*.headers.*", Kind: settings.Secret, Example: "${GATEWAY_KEY}",
 			Only: typeOpenAI,
@@ -93,27 +102,27 @@ func providerKeys() []*settings.Key {
 		},
 		{
 			Path: "providers.*.connect_timeout", Kind: settings.Duration, Low: ms, High: day, Initial: "3s",
-			Only: typeOpenAI,
-			Doc:  "Bounds the TCP connection, and again the TLS handshake. 3 s is the time of a SYN and its first repetition, unanswered.",
+			Only: typesHTTP,
+			Doc:  "Bounds the TCP connection, and again the TLS handshake, and with bedrock the wait for credentials. 3 s is the time of a SYN and its first repetition, unanswered.",
 		},
 		{
 			Path: "providers.*.first_byte_timeout", Kind: settings.Duration, Low: 0, High: day, Initial: "120s",
-			Only: typeOpenAI,
+			Only: typesHTTP,
 			Doc:  "Bounds the time to the head of an answer. 0 means no bound but the deadline.",
 		},
 		{
 			Path: "providers.*.idle_timeout", Kind: settings.Duration, Low: 0, High: day, Initial: "30s",
-			Only: typeOpenAI,
+			Only: typesHTTP,
 			Doc:  "Bounds silence within an answer. 0 means no bound but the deadline.",
 		},
 		{
 			Path: "providers.*.max_conns", Kind: settings.Int, Low: 0, High: 1_000_000, Initial: "0",
-			Only: typeOpenAI,
+			Only: typesHTTP,
 			Doc:  "Bounds the connections. 0 means that limits.max_concurrent alone does.",
 		},
 		{
 			Path: "providers.*.proxy", Kind: settings.Bool, Initial: "false",
-			Only: typeOpenAI,
+			Only: typesHTTP,
 			Doc:  "Honours HTTPS_PROXY and its like.",
 		},
 		{

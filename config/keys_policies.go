@@ -266,6 +266,10 @@ func gatewayKeys() []*settings.Key {
 			Doc: "Bounds each write to a client: one that stops reading is cut.",
 		},
 		{
+			Path: "gateway.repeated_signatures", Kind: settings.Choice, Choices: []string{"refuse", "seconds", "allow"}, Initial: "refuse",
+			Doc: "What is done about signed requests to the Bedrock door that were seen before: refuse (each is taken once; calls and retries that an SDK tells apart are taken, even those of one second), seconds (again for two seconds, for clients that sign equal calls of one second equally and say nothing else of them) or allow (as long as the signature is current, as AWS does).",
+		},
+		{
 			Path: "gateway.public_metrics", Kind: settings.Bool, Initial: "false",
 			Doc: "Serves /metrics without a key.",
 		},
@@ -274,7 +278,7 @@ func gatewayKeys() []*settings.Key {
 
 // One table on purpose: rows read best together.
 func otherKeys() []*settings.Key {
-	return []*settings.Key{
+	return append([]*settings.Key{
 		{
 			Path: "log.level", Kind: settings.Choice, Choices: []string{"debug", "info", "warn", "error"}, Initial: "info", Env: "FOREBAY_LOG_LEVEL",
 			Doc: "The least important lines that are logged.",
@@ -299,29 +303,17 @@ func otherKeys() []*settings.Key {
 			Path: "store.master_key", Kind: settings.Secret, Env: "FOREBAY_MASTER_KEY", Example: "${FOREBAY_MASTER_KEY}",
 			Doc: "The master key itself, in place of a file; older ones behind it, separated by commas.",
 		},
-		awsKey("store.dynamodb.queue", "BEDROCK_QUEUE_TABLE", "The DynamoDB table of the queue."),
-		awsKey("store.dynamodb.cache", "BEDROCK_CACHE_TABLE", "The DynamoDB table of the cache."),
-		awsKey("store.dynamodb.ledger", "", "The DynamoDB table of costs."),
-		awsKey("store.dynamodb.control", "", "The DynamoDB table of alarms and scaling."),
-	}
-}
-
-// awsKey is a table of a store that is not there yet. A file that asks for it is
-// refused; the variable, which deployments set for every program alike, is taken
-// with a warning.
-func awsKey(path, env, doc string) *settings.Key {
-	return &settings.Key{
-		Path: path, Kind: settings.Text, Env: env, Example: "forebay-table", Doc: doc,
-		Later: &settings.Later{Refuse: true, Instead: "Everything is kept in memory and lost at the end."},
-	}
+	}, dynamoKeys()...)
 }
 
 // providerTypes are what providers.*.type may say. Those of later versions are
 // known, so that the message about them is not "did you mean".
-func providerTypes() []string { return []string{typeOpenAI, typeSimulated, "anthropic", "bedrock"} }
+func providerTypes() []string { return []string{typeOpenAI, typeBedrock, typeSimulated, "anthropic"} }
 
 const (
 	typeOpenAI    = "openai"
+	typeBedrock   = "bedrock"
+	typesHTTP     = typeOpenAI + " " + typeBedrock
 	typeSimulated = "simulated"
 )
 

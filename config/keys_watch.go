@@ -4,12 +4,13 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/config/internal/settings"
+	"github.com/forebay-ai/forebay/telemetry/cloudwatch/names"
 )
 
 // watchKeys are about measurements, alarms, costs and the dashboard.
 func watchKeys() []*settings.Key {
 	var all []*settings.Key
-	for _, part := range [][]*settings.Key{monitorKeys(), alarmKeys(), notifierKeys(), costKeys(), telemetryKeys()} {
+	for _, part := range [][]*settings.Key{monitorKeys(), alarmKeys(), notifierKeys(), costKeys(), telemetryKeys(), metricsKeys()} {
 		all = append(all, part...)
 	}
 	return all
@@ -126,8 +127,7 @@ func alarmKeys() []*settings.Key {
 		{Path: at + "off", Kind: settings.Bool, Example: "true", Doc: "Takes the alarm out."},
 		{
 			Path: "alarms.topic", Kind: settings.Text, Env: "BEDROCK_ALERT_TOPIC_ARN", Example: "arn:aws:sns:eu-central-1:123456789012:alerts",
-			Doc:   "The SNS topic that alarms go to.",
-			Later: &settings.Later{Refuse: true, Instead: "Use alarms.notifiers with a webhook, Slack or mail."},
+			Doc: "The SNS topic that alarms go to, by its ARN: as a notifier of the type sns by the name of topic.",
 		},
 	}
 }
@@ -138,13 +138,14 @@ const (
 	typeWebhook = "webhook"
 	typeSlack   = "slack"
 	typeMail    = "mail"
+	typeSNS     = "sns"
 )
 
 // One table on purpose: rows read best together.
 func notifierKeys() []*settings.Key {
 	const at = "alarms.notifiers.*."
 	return []*settings.Key{
-		{Path: at + "type", Kind: settings.Choice, Choices: []string{typeLog, typeWebhook, typeSlack, typeMail}, Example: "slack", Doc: "How people are told: log, webhook (signed JSON), slack (an incoming webhook) or mail. Required. `forebay alarms test` tries them."},
+		{Path: at + "type", Kind: settings.Choice, Choices: []string{typeLog, typeWebhook, typeSlack, typeMail, typeSNS}, Example: "slack", Doc: "How people are told: log, webhook (signed JSON), slack (an incoming webhook), mail or sns (a topic of Amazon SNS). Required. `forebay alarms test` tries them."},
 		{Path: at + "url", Kind: settings.Secret, Example: "${SLACK_URL}", Doc: "Where webhook and slack post to. Required there. Treated as a secret, since its path often is one."},
 		{Path: at + "secret", Kind: settings.Secret, Only: typeWebhook, Example: "${HOOK_SECRET}", Doc: "Signs the notices, in the form whsec_ and base64 of 24 to 64 bytes. Required there."},
 		{Path: at + "allow", Kind: settings.Choices, Only: typeWebhook, Example: "[10.0.0.0/8]", Doc: "Private hosts and prefixes that may be posted to, and by plain http."},
@@ -155,6 +156,7 @@ func notifierKeys() []*settings.Key {
 		{Path: at + "password", Kind: settings.Secret, Only: typeMail, Example: "${SMTP_PASSWORD}", Doc: "Logs in, with user."},
 		{Path: at + "from", Kind: settings.Text, Only: typeMail, Example: "Forebay <alarms@example.com>", Doc: "The sender. Required there."},
 		{Path: at + "to", Kind: settings.Choices, Only: typeMail, Example: "[oncall@example.com]", Doc: "The recipients. Required there."},
+		{Path: at + "topic", Kind: settings.Text, Only: typeSNS, Example: "arn:aws:sns:eu-central-1:123456789012:alerts", Doc: "The topic's ARN, which names its Region too. Required there. Credentials are those of AWS's environment."},
 	}
 }
 
@@ -185,5 +187,21 @@ func telemetryKeys() []*settings.Key {
 		{Path: "telemetry.service", Kind: settings.Text, Initial: "forebay", Env: "OTEL_SERVICE_NAME", Doc: "The name of this service there."},
 		{Path: "telemetry.interval", Kind: settings.Duration, Low: int64(time.Second), High: int64(time.Hour), Initial: "1m", Doc: "How often metrics are sent."},
 		{Path: "telemetry.sample", Kind: settings.Ratio, Initial: "100%", Doc: "The share of calls that are traced, of those whose caller did not decide."},
+	}
+}
+
+// One table on purpose: rows read best together.
+func metricsKeys() []*settings.Key {
+	const at = "metrics.cloudwatch."
+	return []*settings.Key{
+		{Path: at + "enabled", Kind: settings.Bool, Initial: "false", Doc: "Publishes metrics in Amazon CloudWatch. docs/cloudwatch.md lists them, and what they cost."},
+		{Path: at + "emf", Kind: settings.Choice, Choices: []string{"off", "stdout"}, Initial: "off", Doc: "stdout writes them as lines of the embedded metric format, for Lambda; off sends them by PutMetricData."},
+		{Path: at + "namespace", Kind: settings.Text, Initial: names.Namespace, Doc: "Where they are in CloudWatch."},
+		{Path: at + "dimensions.*", Kind: settings.Text, Example: "production", Doc: "A dimension of every metric, by its name, with its one value. Never a user."},
+		{Path: at + "by", Kind: settings.Choices, Initial: "Operation, ErrorType", Doc: "What metrics are told apart by, one at a time: Operation, Model, ErrorType, Status, TokenType. Each value is a metric that costs money."},
+		{Path: at + "max_series", Kind: settings.Int, Low: 1, High: 10_000, Initial: "100", Doc: "How many metrics with a dimension of by there are at most."},
+		{Path: at + "interval", Kind: settings.Duration, Low: int64(time.Second), High: 15 * int64(time.Minute), Initial: "1m", Doc: "How often they are sent."},
+		{Path: at + "region", Kind: settings.Text, Example: "eu-central-1", Doc: "The Region of CloudWatch. Without it, that of AWS's environment."},
+		{Path: at + "endpoint", Kind: settings.URL, Example: "http://127.0.0.1:5000", Doc: "Another address of CloudWatch: an emulator or a proxy."},
 	}
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net/url"
 	"os"
 	"sync"
 
@@ -44,14 +43,10 @@ func (f *File) listKind(list *priceList, provider string) string {
 	if list.own[provider] {
 		return provider
 	}
-	if !f.values.Bool("cost", "list_prices") || f.values.Text("providers", provider, "type") != typeOpenAI {
+	if !f.values.Bool("cost", "list_prices") {
 		return ""
 	}
-	base, err := url.Parse(f.values.Text("providers", provider, "base_url"))
-	if err != nil || base.Hostname() != "api.openai.com" {
-		return ""
-	}
-	return typeOpenAI
+	return f.listed(provider)
 }
 
 // tariff is the list price of a model; nil where there is none that is known.

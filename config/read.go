@@ -56,7 +56,7 @@ func Load(path string) (forebay.Config, error) {
 func Read(src Sources) (*File, error) {
 	r := newReader(src)
 	file := r.fileLayer()
-	layers := append([]*settings.Layer{file}, r.env.layers(r.schema)...)
+	layers := append([]*settings.Layer{file, r.bedrockKey(file)}, r.env.layers(r.schema)...)
 	layers = append(layers, r.flagLayers()...)
 	profile, err := profileLayer(r.schema, profileOf(layers))
 	if err != nil {

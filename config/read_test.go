@@ -220,13 +220,14 @@ func TestSpecificationsVariables(t *testing.T) {
 		{"ENABLE_CACHE_COMPRESSION=true", "cache.compression", "true", false},
 		{"ENABLE_CACHE_COMPRESSION=false", "cache.compression", "false", false},
 		{"MAX_CACHE_SIZE=9000", "cache.max_entries", "9000", false},
-		{"BEDROCK_QUEUE_TABLE=queue-table", "store.dynamodb.queue", "queue-table", true},
-		{"BEDROCK_CACHE_TABLE=cache-table", "store.dynamodb.cache", "cache-table", true},
-		{"BEDROCK_ALERT_TOPIC_ARN=arn:aws:sns:eu-central-1:1:x", "alarms.topic", "arn:aws:sns:eu-central-1:1:x", true},
+		{"BEDROCK_QUEUE_TABLE=queue-table", "store.dynamodb.queue", "queue-table", false},
+		{"BEDROCK_CACHE_TABLE=cache-table", "store.dynamodb.cache", "cache-table", false},
+		{"BEDROCK_ALERT_TOPIC_ARN=arn:aws:sns:eu-central-1:123456789012:x", "alarms.topic", "arn:aws:sns:eu-central-1:123456789012:x", false},
 	}
 	for _, tt := range tests {
 		name, _, _ := strings.Cut(tt.env, "=")
-		f := read(t, config.Sources{Upstreams: upstream()}, tt.env)
+		// Tables that gateways share need a key that they share.
+		f := read(t, config.Sources{Upstreams: upstream()}, tt.env, "FOREBAY_MASTER_KEY="+strings.Repeat("5a", 32))
 		got := value(t, f, tt.key)
 		if got.Value != tt.value || got.Origin != "environment "+name {
 			t.Errorf("%s makes %s %s from %q, want %s", tt.env, tt.key, got.Value, got.Origin, tt.value)

@@ -112,7 +112,7 @@ func shownDefault(k *settings.Key) string {
 func shownDoc(k *settings.Key) string {
 	doc := k.Doc
 	if k.Only != "" {
-		doc = "For type " + k.Only + ". " + doc
+		doc = "For type " + orTypes(k) + ". " + doc
 	}
 	if k.Later != nil {
 		verb := "No effect in this version"

@@ -33,6 +33,7 @@ func (f *File) target(at func(...string) []string, list *priceList) forebay.Targ
 			OutputBurn:        v.Float(at("output_burndown")...),
 		},
 	}
+	f.place(&t)
 	if t.Price.IsZero() {
 		if known := f.listKind(list, t.Provider); known != "" && t.Model != "" {
 			t.Tariff = list.tariff(known, t.Model, t.Region)

@@ -8,21 +8,25 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/cache"
+	"github.com/forebay-ai/forebay/config/internal/local"
 	"github.com/forebay-ai/forebay/config/internal/settings"
 	"github.com/forebay-ai/forebay/envelope"
+	"github.com/forebay-ai/forebay/fleet"
 	"github.com/forebay-ai/forebay/ledger"
-	"github.com/forebay-ai/forebay/store/sqlite"
+	"github.com/forebay-ai/forebay/store/dynamo"
 )
 
 // Stores are the open stores of a file. They are closed after the client that uses them.
 type Stores struct {
-	store *sqlite.Store
-	cache *cache.Persistent // nil where answers are kept in memory only
-	keys  *envelope.Keyring // nil where nothing is stored
-	jobs  forebay.Jobs      // without a store where there are no durable jobs
+	store  *local.Store      // nil without a directory
+	shared *dynamo.Store     // nil where the file names no tables of DynamoDB
+	cache  *cache.Persistent // nil where answers are kept in memory only
+	keys   *envelope.Keyring // nil where nothing is stored
+	jobs   forebay.Jobs      // without a store where there are no durable jobs
 }
 
 // masterKeyFile is the master key's place in the directory of the stores.
@@ -32,35 +36,63 @@ const masterKeyFile = "master.key"
 func (f *File) StoreDir() string { return f.path("store", "dir") }
 
 // OpenStores opens what the file's store section names and takes the directory for
-// this process. Without a directory there is nothing to open, and what it returns
+// this process. Without a directory and tables there is nothing to open, and what it returns
 // attaches nothing. The logger gets what the stores find damaged; nil means no log.
 func (f *File) OpenStores(ctx context.Context, log *slog.Logger) (*Stores, error) {
-	dir := f.StoreDir()
-	if dir == "" {
-		return &Stores{}, nil
-	}
-	v := f.values
-	store, err := sqlite.Open(ctx, sqlite.Config{Dir: dir, CacheBytes: v.Int("cache", "disk"), Backlog: v.Bool("jobs", "enabled"), Log: true, Logger: log})
-	if err != nil {
-		return nil, fmt.Errorf("store.dir: %w", err)
-	}
-	s := &Stores{store: store}
-	if s.keys, err = f.keyring(ctx, dir, store.Keys()); err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
-	if v.Bool("cache", "enabled") && v.Bool("cache", "persist") {
-		s.cache = &cache.Persistent{
-			Store: store.Cache(), Journal: store.Cache(), Keys: s.keys,
-			Timeout: v.Duration("cache", "store_timeout"), Buffer: v.Int("cache", "write_buffer"),
-		}
-	}
-	if v.Bool("jobs", "enabled") {
-		s.jobs = forebay.Jobs{Store: store.Backlog(), Keys: s.keys}
-		if s.jobs.Hooks, err = f.hooks(s.keys); err != nil {
-			return nil, errors.Join(err, store.Close())
-		}
+	s := &Stores{}
+	if err := f.openStores(ctx, s, log); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+func (f *File) openStores(ctx context.Context, s *Stores, log *slog.Logger) (err error) {
+	v, dir, tables := f.values, f.StoreDir(), f.tables()
+	if s.shared, err = f.openTables(ctx, log); err != nil {
+		return err
+	}
+	if dir != "" {
+		s.store, err = local.Open(ctx, local.Config{
+			Dir: dir, CacheBytes: v.Int("cache", "disk"), Backlog: v.Bool("jobs", "enabled") && tables.Queue == "", Logger: log,
+		})
+		if err != nil {
+			return fmt.Errorf("store.dir: %w", err)
+		}
+	}
+	if dir == "" && tables.Queue+tables.Cache == "" {
+		return nil
+	}
+	if s.keys, err = f.keyring(ctx, dir, s.keyStore(tables)); err != nil {
+		return err
+	}
+	if v.Bool("cache", "enabled") && v.Bool("cache", "persist") && (dir != "" || tables.Cache != "") {
+		s.cache = &cache.Persistent{Keys: s.keys, Timeout: f.storeTimeout(tables.Cache != ""), Buffer: v.Int("cache", "write_buffer")}
+		if tables.Cache != "" {
+			records := s.shared.Cache()
+			s.cache.Store, s.cache.Journal, s.cache.Follow = records, records, f.FleetInterval()
+		} else {
+			s.cache.Store, s.cache.Journal = s.store.Answers, s.store.Answers
+		}
+	}
+	if !v.Bool("jobs", "enabled") || dir == "" && tables.Queue == "" {
+		return nil
+	}
+	s.jobs = forebay.Jobs{Keys: s.keys}
+	if tables.Queue != "" {
+		s.jobs.Store = s.shared.Backlog()
+	} else {
+		s.jobs.Store = s.store.Backlog
+	}
+	s.jobs.Hooks, err = f.hooks(s.keys)
+	return err
+}
+
+// keyStore is where the data keys are: with what is sealed under them that is shared, else in the directory.
+func (s *Stores) keyStore(t dynamo.Config) envelope.KeyStore {
+	if t.Queue+t.Cache != "" {
+		return s.shared.Keys()
+	}
+	return s.store.Keys
 }
 
 // keyring seals what the stores keep.
@@ -101,10 +133,11 @@ func (f *File) masters(dir string) ([]envelope.Master, error) {
 // MasterKeyFile is where the master key is kept; empty where it does not come from a
 // file.
 func (f *File) MasterKeyFile() string {
-	if f.path("store", "dir") == "" || f.values.Secret("store", "master_key").Reveal() != "" {
+	dir, file := f.path("store", "dir"), f.path("store", "key_file")
+	if dir == "" && (file == "" || f.tables().Control == "") || f.values.Secret("store", "master_key").Reveal() != "" {
 		return ""
 	}
-	return cmp.Or(f.path("store", "key_file"), filepath.Join(f.path("store", "dir"), masterKeyFile))
+	return cmp.Or(file, filepath.Join(dir, masterKeyFile))
 }
 
 // Attach lets the client of cfg use the stores.
@@ -114,19 +147,37 @@ func (s *Stores) Attach(cfg *forebay.Config) {
 }
 
 // Log is where the log of calls, series and alarms are kept; nil where nothing is stored.
-func (s *Stores) Log() *sqlite.Log {
+func (s *Stores) Log() local.Log {
 	if s.store == nil {
 		return nil
 	}
-	return s.store.Log()
+	return s.store.Log
 }
 
 // Ledger is where the books are kept; nil where nothing is stored.
 func (s *Stores) Ledger() ledger.Store {
+	if s.shared != nil {
+		if books := s.shared.Ledger(); books != nil {
+			return books
+		}
+	}
 	if s.store == nil {
 		return nil
 	}
-	return s.store.Ledger()
+	return s.store.Ledger
+}
+
+// Fleet is where gateways meet that share tables; nil where there are none.
+func (s *Stores) Fleet() fleet.Store {
+	if s.shared == nil {
+		return nil
+	}
+	return s.shared.Control()
+}
+
+// FleetInterval is how often they meet.
+func (f *File) FleetInterval() time.Duration {
+	return f.values.Duration("store", "dynamodb", "interval")
 }
 
 // HookSecrets gives what webhooks of a tenant are signed with: 32 bytes that come from
@@ -140,10 +191,14 @@ func (s *Stores) HookSecrets() func(tenant string) []byte {
 
 // Close closes the stores and frees the directory.
 func (s *Stores) Close() error {
-	if s.store == nil {
-		return nil
+	var err error
+	if s.store != nil {
+		err = s.store.Close()
 	}
-	return s.store.Close()
+	if s.shared != nil {
+		err = errors.Join(err, s.shared.Close())
+	}
+	return err
 }
 
 // Warmup opens the file of requests to begin with, and says how many to make at once.

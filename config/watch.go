@@ -43,6 +43,7 @@ type Watch struct {
 	ReadOnly    bool
 	Proxies     []netip.Prefix // in front of the dashboard, that are believed
 	Telemetry   Telemetry
+	CloudWatch  CloudWatch
 }
 
 // Telemetry says where an OpenTelemetry collector is. Without an Endpoint there is none.
@@ -68,6 +69,7 @@ func (f *File) Watch() (Watch, error) {
 			Sample: orNegative(v.Float("telemetry", "sample")), Headers: map[string]llm.Secret{},
 		},
 	}
+	w.CloudWatch = f.cloudWatch()
 	for _, name := range v.Names("telemetry", "headers") {
 		w.Telemetry.Headers[name] = v.Secret("telemetry", "headers", name)
 	}
@@ -195,6 +197,14 @@ func (f *File) Notifiers(log *slog.Logger) ([]alarm.Notifier, error) {
 		}
 		all = append(all, n)
 	}
+	if topic := f.values.Text("alarms", "topic"); topic != "" {
+		n, err := notify.NewSNS(notify.SNSConfig{Name: "topic", Topic: topic})
+		if err != nil {
+			faults = append(faults, fmt.Errorf("alarms.topic: %w", err))
+		} else {
+			all = append(all, n)
+		}
+	}
 	return all, errors.Join(faults...)
 }
 
@@ -211,6 +221,8 @@ func (f *File) notifier(name string, log *slog.Logger) (alarm.Notifier, error) {
 			Name: name, Host: v.Text(at("host")...), Port: int(v.Int(at("port")...)), Encryption: encryption(v.Text(at("encryption")...)),
 			User: v.Text(at("user")...), Password: v.Secret(at("password")...), From: v.Text(at("from")...), To: v.List(at("to")...),
 		})
+	case typeSNS:
+		return notify.NewSNS(notify.SNSConfig{Name: name, Topic: v.Text(at("topic")...)})
 	}
 	return notify.NewLog(name, log), nil
 }
@@ -242,6 +254,7 @@ func (f *File) checkWatch() {
 	for _, name := range v.Names("alarms", "notifiers") {
 		f.checkNotifier(name)
 	}
+	f.checkTopic()
 	if s := v.Get("cost", "enabled"); len(v.Names("budgets")) > 0 && s != nil && !s.Value.(bool) {
 		s.Wrong("cost.enabled: false, and there are budgets, which need the books", "Leave cost.enabled at true, or take the budgets out.")
 	}
@@ -251,6 +264,9 @@ func (f *File) checkWatch() {
 	}
 	if err == nil {
 		_, err = budget.New(budget.Config{Rules: w.Budgets})
+	}
+	if err == nil {
+		err = w.CloudWatch.check()
 	}
 	if err == nil {
 		err = measured(w.Alarms, w.Custom)
@@ -290,10 +306,20 @@ func measured(alarms []alarm.Definition, custom []monitor.CustomMetric) error {
 	return errors.Join(faults...)
 }
 
+func (f *File) checkTopic() {
+	s := f.values.Get("alarms", "topic")
+	if s == nil || s.Value == "" {
+		return
+	}
+	if topic := s.Value.(string); notify.TopicRegion(topic) == "" {
+		s.Wrong("alarms.topic: "+settings.Quote(topic)+" is not the ARN of a topic", "Use one such as arn:aws:sns:eu-central-1:123456789012:alerts.")
+	}
+}
+
 func (f *File) checkNotifier(name string) {
 	at := []string{"alarms", "notifiers", name}
 	if f.values.Get(append(slices.Clone(at), "type")...) == nil {
-		f.missing(at, "type", "Add type: log, webhook, slack or mail.")
+		f.missing(at, "type", "Add type: log, webhook, slack, mail or sns.")
 		return
 	}
 	if _, err := f.notifier(name, slog.New(slog.DiscardHandler)); err != nil {

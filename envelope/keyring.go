@@ -61,8 +61,8 @@ type Stats struct {
 // Stats: what they sealed cannot be opened, and nothing else fails.
 //
 // Several processes may share a store. Shredding reaches the memory of the keyring
-// that does it; another process forgets a shredded key when it drops it from memory
-// or ends. While New wraps keys anew, no other process should shred any.
+// that does it; another process forgets a shredded key when it is told to (Reload), when it drops it
+// from memory, or when it ends. While New wraps keys anew, no other process should shred any.
 func New(ctx context.Context, cfg Config) (*Keyring, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -111,6 +111,16 @@ func (k *Keyring) Shred(ctx context.Context, owner Owner) error {
 		return fmt.Errorf("envelope: shred data keys: %w", err)
 	}
 	return nil
+}
+
+// Reload drops the data keys of the owners that which selects from memory, so that they are read from the store when they
+// are needed next: another process may have shredded them.
+func (k *Keyring) Reload(which func(Owner) bool) {
+	for _, o := range k.table.owners() {
+		if which(o) {
+			k.table.drop(func(other Owner) bool { return o == other })
+		}
+	}
 }
 
 // Tag is a keyed hash of the value of a field: the same for the same two under the

@@ -33,8 +33,9 @@ type KeyStore interface {
 	// Newest returns the key of an owner that was created last, or ErrNoKey. User
 	// zero asks for the tenant's own keys.
 	Newest(ctx context.Context, tenant, user uint64) (WrappedKey, error)
-	// Save puts keys in place of those of the same ids, all of them or none. They
-	// outlast a power cut when it returns.
+	// Save puts keys in place of those of the same ids, each whole or not at all. They
+	// outlast a power cut when it returns; after an error any of them may be saved. A key that was shredded
+	// must not come back: a store that several processes share keeps in mind which were, saves the others, and returns ErrNoKey.
 	Save(ctx context.Context, keys ...WrappedKey) error
 	// Shred removes the keys of a user or, where user is zero, those of the tenant and
 	// all of its users, and returns their ids. When it returns, the bytes of the keys

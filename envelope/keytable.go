@@ -162,12 +162,36 @@ func (t *keyTable) forgetLocked(key *dataKey) {
 
 // shred drops all keys that belong to o, and sees to it that a load in progress,
 // which may have read a key before it was gone from the store, does not put it back.
-func (t *keyTable) shred(o Owner) {
+func (t *keyTable) shred(o Owner) { t.drop(o.includes) }
+
+// owners are those that have a key in memory, or one on its way.
+func (t *keyTable) owners() []Owner {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	all := make([]Owner, 0, len(t.newest)+len(t.loads))
+	seen := make(map[Owner]bool, len(t.ring))
+	add := func(o Owner) {
+		if !seen[o] {
+			seen[o] = true
+			all = append(all, o)
+		}
+	}
+	for _, key := range t.ring {
+		add(key.owner)
+	}
+	for what := range t.loads {
+		add(what.owner)
+	}
+	return all
+}
+
+// drop does that with the keys of the owners that which selects. which must be quick and use nothing of the table.
+func (t *keyTable) drop(which func(Owner) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	kept := t.ring[:0]
 	for _, key := range t.ring {
-		if o.includes(key.owner) {
+		if which(key.owner) {
 			t.forgetLocked(key)
 		} else {
 			kept = append(kept, key)
@@ -176,7 +200,7 @@ func (t *keyTable) shred(o Owner) {
 	clear(t.ring[len(kept):])
 	t.ring, t.hand = kept, 0
 	for what, l := range t.loads {
-		if o.includes(what.owner) {
+		if which(what.owner) {
 			l.shredded = true
 		}
 	}

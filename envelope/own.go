@@ -82,7 +82,8 @@ func rewrap(ctx context.Context, keys KeyStore, w *wrapper) (unreadable int, err
 			}
 			continue
 		}
-		if err := keys.Save(ctx, anew...); err != nil {
+		// Another process may shred one of them meanwhile: it is not there any more.
+		if err := keys.Save(ctx, anew...); err != nil && !errors.Is(err, ErrNoKey) {
 			return 0, fmt.Errorf("envelope: wrap keys anew: %w", err)
 		}
 	}

@@ -34,9 +34,9 @@ func framing() []bad {
 	long := strings.Repeat("a", 1<<20)
 	many := strings.Repeat("X-A: b\r\n", 10_000)
 	return []bad{
-		{"request line", "GARBAGE\r\n\r\n", 400, invalid, "malformed", "well-formed HTTP"},
+		{"request line", "GARBAGE AND MORE OF IT\r\n\r\n", 400, invalid, "malformed", "well-formed HTTP"},
 		{"version", "GET / HTTP/9.9\r\nHost: x\r\n\r\n", 505, invalid, "protocol version", "HTTP/1.1"},
-		{"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 404, llm.CallerNotFound, "nothing is served at *", "GET / lists"},
+		{"broken HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nXM\r\n\r\n", 404, llm.CallerNotFound, "nothing is served at *", "GET / lists"},
 		{"no Host", "GET / HTTP/1.1\r\n\r\n", 400, invalid, "missing required Host", "well-formed"},
 		{"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, invalid, "malformed", "well-formed"},
 		{"bad Host", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, invalid, "malformed Host", "well-formed"},

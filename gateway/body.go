@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,10 +18,10 @@ import (
 // given as it arrives, so that a header that announces 10 MiB costs nothing.
 const firstPiece = 64 << 10
 
-// readJSON checks that the request brings JSON and reads it. The bytes are the
-// caller's to keep: they are not used again.
-func (x *visit) readJSON() ([]byte, error) {
-	if err := jsonMedia(x.r.Header); err != nil {
+// readJSON checks that the request brings JSON, or what is of a type in also, and reads
+// it. The bytes are the caller's to keep: they are not used again.
+func (x *visit) readJSON(also ...string) ([]byte, error) {
+	if err := jsonMedia(x.r.Header, also); err != nil {
 		return nil, err
 	}
 	body, err := x.readBody()
@@ -32,14 +33,14 @@ func (x *visit) readJSON() ([]byte, error) {
 
 // jsonMedia refuses bodies that are declared as anything but plain JSON. A body
 // without a type is taken for JSON, as curl users expect of an API that has but one.
-func jsonMedia(h http.Header) error {
+func jsonMedia(h http.Header, also []string) error {
 	for _, encoding := range h["Content-Encoding"] {
 		if !strings.EqualFold(encoding, "identity") && encoding != "" {
 			return unsupported("content-encoding", encoding, "Send the body uncompressed.")
 		}
 	}
 	types := h["Content-Type"]
-	if len(types) == 0 || len(types) == 1 && types[0] == "application/json" {
+	if len(types) == 0 || len(types) == 1 && (types[0] == jsonType || slices.Contains(also, types[0])) {
 		return nil
 	}
 	media, params, _ := strings.Cut(types[0], ";")
@@ -60,6 +61,9 @@ func unsupported(name, value, fix string) *llm.Error {
 
 // readBody reads the body within the bounds of size and of time.
 func (x *visit) readBody() ([]byte, error) {
+	if x.bodyRead {
+		return x.body, nil
+	}
 	limit := x.gateway.cfg.MaxBody
 	length := x.r.ContentLength
 	switch {

@@ -32,7 +32,7 @@ const maxTop = 100
 // the path that the parameter "path" names (default /v1/chat/completions), with the
 // same headers. With GET the body may stand in the parameter "request" instead.
 func (g *Gateway) explainCache(x *visit) error {
-	c, err := readControls(x.r.Header)
+	c, err := form.ReadControls(x.r.Header)
 	if err != nil {
 		return err
 	}
@@ -59,9 +59,12 @@ func (g *Gateway) explainCache(x *visit) error {
 }
 
 // requestFor makes the request that body would be at path.
-func (x *visit) requestFor(path string, c *controls, body []byte) (*llm.Request, error) {
+func (x *visit) requestFor(path string, c *form.Controls, body []byte) (*llm.Request, error) {
 	if name, ok := strings.CutPrefix(path, pathOperations); ok {
 		return x.operationRequest(name, c, body)
+	}
+	if call, id := bedrockCallAt(path); call != nil {
+		return x.bedrockRequest(call, id, c, body)
 	}
 	endpoint := llm.Chat
 	switch path {
@@ -71,7 +74,7 @@ func (x *visit) requestFor(path string, c *controls, body []byte) (*llm.Request,
 	default:
 		return nil, &llm.Error{
 			Kind: llm.CallerInvalidRequest, Param: "path", Message: "no calls are served at " + form.Printable(path, 100),
-			Fix: "Name one of " + pathChat + ", " + pathEmbeddings + ", " + pathOperations + "NAME.",
+			Fix: "Name one of " + pathChat + ", " + pathEmbeddings + ", " + pathOperations + "NAME, " + pathModels + "ID/converse.",
 		}
 	}
 	req, err := x.request(c)

@@ -11,38 +11,41 @@ import (
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/dialect/openai"
 	"github.com/forebay-ai/forebay/gateway/form"
+	"github.com/forebay-ai/forebay/gateway/head"
 	"github.com/forebay-ai/forebay/llm"
 )
 
 // request makes the llm.Request of a visit, without what stands in its body.
-func (x *visit) request(c *controls) (*llm.Request, error) {
+func (x *visit) request(c *form.Controls) (*llm.Request, error) {
 	priority := x.grant.Band
-	if c.hasPriority {
-		if err := x.grant.MayAsk(c.priority); err != nil {
+	if c.HasPriority {
+		if err := x.grant.MayAsk(c.Priority); err != nil {
 			return nil, err
 		}
-		priority = c.priority
+		priority = c.Priority
 	}
 	return &llm.Request{
-		ID: x.id, Tenant: x.grant.Tenant, User: c.user, Key: x.grant.Name,
-		Operation: c.operation, Persona: c.persona, Priority: priority, Residency: c.residency, Locale: c.locale,
-		Arrived: x.start, Timeout: c.timeout, Cache: c.cache, NoFallback: c.noFallback,
+		ID: x.id, Tenant: x.grant.Tenant, User: c.User, Key: x.grant.Name,
+		Operation: c.Operation, Persona: c.Persona, Priority: priority, Residency: c.Residency, Locale: c.Locale,
+		Arrived: x.start, Timeout: c.Timeout, Cache: c.Cache, NoFallback: c.NoFallback,
 		Dialect: openai.Dialect{}, TraceParent: x.trace, CallerTrace: x.callerTrace,
 	}, nil
 }
 
 // chat serves POST /v1/chat/completions.
 func (g *Gateway) chat(x *visit) error {
-	return g.complete(x, llm.Chat)
+	return g.complete(x, func(req *llm.Request, body []byte) error { return fillCompletion(req, llm.Chat, body) })
 }
 
 // embeddings serves POST /v1/embeddings.
 func (g *Gateway) embeddings(x *visit) error {
-	return g.complete(x, llm.Embeddings)
+	return g.complete(x, func(req *llm.Request, body []byte) error { return fillCompletion(req, llm.Embeddings, body) })
 }
 
-func (g *Gateway) complete(x *visit, endpoint llm.Endpoint) error {
-	c, err := readControls(x.r.Header)
+// complete serves a call. fill puts its body into the request. The body is JSON, whether
+// it is said to be that or of a type in also.
+func (g *Gateway) complete(x *visit, fill func(req *llm.Request, body []byte) error, also ...string) error {
+	c, err := form.ReadControls(x.r.Header)
 	if err != nil {
 		return err
 	}
@@ -54,11 +57,11 @@ func (g *Gateway) complete(x *visit, endpoint llm.Endpoint) error {
 	if err != nil {
 		return err
 	}
-	body, err := x.readJSON()
+	body, err := x.readJSON(also...)
 	if err != nil {
 		return err
 	}
-	if err := fillCompletion(req, endpoint, body); err != nil {
+	if err := fill(req, body); err != nil {
 		return err
 	}
 	switch {
@@ -132,7 +135,7 @@ func bounded(user string) string {
 
 // whole answers with a whole body.
 func (g *Gateway) whole(x *visit, req *llm.Request) error {
-	req.Waiting = &x.waiting
+	req.Waiting, req.Notes = &x.waiting, &x.notes
 	res, err := g.caller.Do(x.r.Context(), req)
 	if err != nil {
 		return err
@@ -150,7 +153,7 @@ const costHeader = "X-Forebay-Cost-Usd"
 // answer with a status; after that it is an error event and a broken connection,
 // because after a clean end every SDK takes half an answer for a whole one.
 func (g *Gateway) stream(x *visit, req *llm.Request) error {
-	req.Waiting = &x.waiting
+	req.Waiting, req.Notes = &x.waiting, &x.notes
 	announcer := g.announce(x)
 	defer announcer.stop()
 	var meta forebay.Meta
@@ -184,7 +187,7 @@ func (g *Gateway) stream(x *visit, req *llm.Request) error {
 func (x *visit) headOfStream() {
 	x.set("Cache-Control", "no-cache")
 	x.set("X-Accel-Buffering", "no") // nginx in front must not gather events
-	x.head(http.StatusOK, eventsType)
+	x.head(http.StatusOK, x.style.events())
 }
 
 // flush sends what was written.
@@ -214,7 +217,7 @@ func (x *visit) relay(s answer, chunk llm.Chunk, err error) error {
 		x.meta = s.Meta()
 		x.trailLate()
 	case priced:
-		x.w.Header()[costHeader] = []string{dollars(s.Meta().CostMicroUSD)}
+		x.w.Header()[costHeader] = []string{head.Dollars(s.Meta().CostMicroUSD)}
 	}
 	return nil
 }
@@ -226,7 +229,7 @@ func (x *visit) breakOff(err error) error {
 		if e.SupportID == "" {
 			e.SupportID = x.id
 		}
-		if x.write(openai.ErrorEvent(&e)) {
+		if x.write(x.style.broken(x, &e)) {
 			x.flush()
 		}
 	}

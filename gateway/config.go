@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/access"
+	"github.com/forebay-ai/forebay/access/sigv4"
 )
 
 // The defaults of Config. The times are those that reliability guides for Go
@@ -59,6 +61,9 @@ type Config struct {
 	// for that. Zero means 10 s. It works on connections of Listen and
 	// WrapListener.
 	WriteTimeout time.Duration
+	// RepeatedSignatures says what is done about requests to the Bedrock door whose
+	// signature was seen before. Empty means sigv4.RefuseRepeats.
+	RepeatedSignatures sigv4.Repeats
 	// Announce is how long a streamed call waits for a slot before its reader is told:
 	// then the answer begins, with a comment a second that says where the call stands.
 	// A failure after that is an event in the stream, without a status of its own. Zero
@@ -116,6 +121,9 @@ func (c *Config) validate() error {
 	positive("BodyTimeout", c.BodyTimeout > 0)
 	positive("BodyRate", c.BodyRate > 0)
 	positive("WriteTimeout", c.WriteTimeout > 0)
+	if c.RepeatedSignatures != "" && !slices.Contains(sigv4.AllRepeats(), c.RepeatedSignatures) {
+		faults = append(faults, fmt.Errorf("gateway: RepeatedSignatures is %.32q: one of %v", c.RepeatedSignatures, sigv4.AllRepeats()))
+	}
 	switch {
 	case c.Open && len(c.Keys) > 0:
 		faults = append(faults, errors.New("gateway: Open and Keys exclude each other: with keys, every caller needs one"))

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay"
+	"github.com/forebay-ai/forebay/gateway/form"
+	"github.com/forebay-ai/forebay/gateway/head"
+	"github.com/forebay-ai/forebay/gateway/wire"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -39,25 +42,25 @@ func NewWith(cfg Config, parts Parts) (*Gateway, error) {
 
 // ReadControls is readControls, for fuzzing.
 func ReadControls(h http.Header) error {
-	_, err := readControls(h)
+	_, err := form.ReadControls(h)
 	return err
 }
 
 // ReadOperation is readOperation, for fuzzing. It returns the chat that the body
 // asks for.
 func ReadOperation(body []byte) ([]byte, error) {
-	op, err := readOperation(body, &controls{})
+	op, err := form.ReadOperation(body, &form.Controls{})
 	if err != nil {
 		return nil, err
 	}
-	return chatBody(op.model, "Be brief.", op.payload), nil
+	return op.Chat(op.Model, "Be brief."), nil
 }
 
 // TraceParent is traceParent.
-func TraceParent(inbound string) string { return traceParent(inbound) }
+func TraceParent(inbound string) string { return head.TraceParent(inbound) }
 
 // Dollars is dollars.
-func Dollars(micro int64) string { return dollars(micro) }
+func Dollars(micro int64) string { return head.Dollars(micro) }
 
 // ShouldRetry is shouldRetry.
 func ShouldRetry(e *llm.Error) bool { return shouldRetry(e) }
@@ -68,8 +71,8 @@ func Advised(kind llm.Kind) bool {
 	return ok
 }
 
-// IsRefusal is isRefusal.
-func IsRefusal(b []byte) bool { return isRefusal(b) }
+// IsRefusal is that of package wire.
+func IsRefusal(b []byte) bool { return wire.IsRefusal(b) }
 
 // Knows says whether h has the secret of a key.
 func (g *Gateway) Knows(h http.Header) bool {

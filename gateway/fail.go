@@ -3,24 +3,12 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"runtime/debug"
 	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/forebay-ai/forebay"
-	"github.com/forebay-ai/forebay/dialect/openai"
 	"github.com/forebay-ai/forebay/llm"
-)
-
-// style is the form of a route's errors.
-type style int8
-
-const (
-	openAI  style = iota // the OpenAI error body; the zero value, for what SDKs may hit
-	problem              // RFC 9457
 )
 
 // retryAdvice is what SDKs are told of another try. Their retries multiply ours,
@@ -116,13 +104,12 @@ func (x *visit) fail(err error) {
 	case llm.CallerUnauthenticated:
 		x.set("Www-Authenticate", `Bearer realm="forebay"`)
 	case llm.CallerTooLarge, llm.CallerTooSlow:
-		x.set("Connection", "close") // the rest of the body is not wanted
+		if x.r.ProtoMajor < 2 { // there it would end the other streams' connection
+			x.set("Connection", "close") // the rest of the body is not wanted
+		}
 	}
-	if x.style == problem {
-		_ = x.answer(e.HTTPStatus(), problemType, x.encodeProblem(&e))
-		return
-	}
-	_ = x.answer(e.HTTPStatus(), jsonType, openai.EncodeError(&e))
+	status, contentType, body := x.style.failure(x, &e)
+	_ = x.answer(status, contentType, body)
 }
 
 // retryHeaders sets what tells a client whether and when to come back.
@@ -134,52 +121,6 @@ func retryHeaders(set func(name, value string), e *llm.Error) {
 		set("Retry-After-Ms", strconv.FormatInt(int64(millis), 10))
 	}
 	set("X-Should-Retry", strconv.FormatBool(shouldRetry(e)))
-}
-
-// encodeProblem is e as RFC 9457 problem details. The members that are not of the
-// RFC say the same as in the OpenAI form; success is the specification's.
-func (x *visit) encodeProblem(e *llm.Error) []byte {
-	status := e.HTTPStatus()
-	b := make([]byte, 0, 512)
-	b = append(b, `{"success":false,"type":"urn:forebay:error:`...)
-	b = append(b, e.Kind...)
-	b = append(b, `","status":`...)
-	b = strconv.AppendInt(b, int64(status), 10)
-	member := func(name, value string) {
-		if value != "" {
-			b = append(append(append(b, `,"`...), name...), `":`...)
-			b = appendQuoted(b, value)
-		}
-	}
-	member("title", statusText(status))
-	member("detail", e.Text())
-	member("error_type", string(e.Kind))
-	member("limit", e.Limit)
-	member("value", e.Value)
-	member("fix", e.Fix)
-	member("param", e.Param)
-	member("provider", e.Provider)
-	member("code", e.Code)
-	member("support_id", e.SupportID)
-	member("requestId", x.id)
-	if e.RetryAfter > 0 {
-		b = append(b, `,"retry_after_ms":`...)
-		b = strconv.AppendInt(b, int64((e.RetryAfter+time.Millisecond-1)/time.Millisecond), 10)
-	}
-	return append(b, '}')
-}
-
-// appendQuoted appends s as a JSON string; bytes that are not UTF-8 are replaced.
-func appendQuoted(b []byte, s string) []byte {
-	quoted, _ := jsontext.AppendQuote(b, s) // the error says only that bytes were replaced
-	return quoted
-}
-
-func statusText(status int) string {
-	if status == llm.CallerCancelled.Status() {
-		return "Client Closed Request" // nginx's words, as is the number
-	}
-	return http.StatusText(status)
 }
 
 // panicked turns a panic of a handler into an answer, or into a cut connection

@@ -11,7 +11,9 @@ import (
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/access"
+	"github.com/forebay-ai/forebay/access/sigv4"
 	"github.com/forebay-ai/forebay/gateway/form"
+	"github.com/forebay-ai/forebay/gateway/wire"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -25,9 +27,10 @@ type Gateway struct {
 	operated  operated
 	cache     forebay.CacheControl
 	submitter submitter
-	jobs      durable       // nil where there are no durable jobs
-	metrics   http.Handler  // nil where there are none
-	ring      *access.Ring  // nil where the gateway is open
+	jobs      durable      // nil where there are no durable jobs
+	metrics   http.Handler // nil where there are none
+	ring      *access.Ring // nil where the gateway is open
+	replays   *sigv4.Replays
 	anyone    *access.Grant // of every caller where the gateway is open; else nil
 	table     *table
 	log       *slog.Logger
@@ -66,16 +69,19 @@ func build(cfg Config) (*Gateway, error) {
 	} else {
 		g.ring = ring
 	}
-	g.cfg.Keys = nil // the secrets are not kept
+	g.cfg.Keys = nil // the secrets are not kept here
+	g.replays = sigv4.NewReplays(cfg.RepeatedSignatures, 0)
 	return g, nil
 }
 
 // ServeHTTP answers one request. After a stream that failed it panics with
 // http.ErrAbortHandler, which makes net/http break the connection.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &visit{gateway: g, w: w, r: r, start: time.Now()}
+	w, done := wire.Guard(w, r, g.cfg.WriteTimeout)
+	defer done()
+	x := &visit{gateway: g, w: w, r: r, start: time.Now(), style: openAI}
 	if r.ProtoMajor == 1 {
-		x.conn, _ = r.Context().Value(connKey{}).(*conn)
+		x.conn = wire.Of(r.Context())
 	}
 	defer func() {
 		p := recover()
@@ -143,6 +149,9 @@ func (g *Gateway) authorize(x *visit) error {
 
 // find is the grant of the key that the request has, or of its session.
 func (g *Gateway) find(x *visit, now time.Time) (*access.Grant, error) {
+	if x.style == aws {
+		return g.findAWS(x, now)
+	}
 	if g.cfg.Session != nil && !access.HasKey(x.r.Header) {
 		if grant, err := g.cfg.Session(x.r); grant != nil || err != nil {
 			return grant, err
@@ -193,10 +202,13 @@ func (x *visit) record() {
 }
 
 // Server returns an http.Server for the gateway with its bounds in time and size
-// set. Serve it on a listener of Listen or WrapListener. It speaks HTTP/1.1.
+// set. Serve it on a listener of Listen or WrapListener. It speaks HTTP/1.1, and HTTP/2
+// with clients that begin with it (prior knowledge): the AWS SDK for JavaScript does, for
+// Bedrock. Who gives it another handler has that one bounded by Bounded.
 func (g *Gateway) Server() *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler:                      g,
 		ReadHeaderTimeout:            g.cfg.HeaderTimeout,
@@ -204,10 +216,24 @@ func (g *Gateway) Server() *http.Server {
 		MaxHeaderBytes:               g.cfg.MaxHeader,
 		DisableGeneralOptionsHandler: true, // OPTIONS * gets the table's answer too
 		Protocols:                    protocols,
-		ConnContext:                  withConn,
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: pingAfter},
+		ConnContext:                  wire.Context,
 		ErrorLog:                     slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}
 }
+
+// The bounds of an HTTP/2 connection beside those that Config has. 250 streams are what
+// net/http's clients open at most by default; a client with more calls at once opens
+// another connection. 15 s of silence, and 15 s more without an answer to a ping, are
+// what takes a dead peer for dead.
+const (
+	maxStreams = 250
+	pingAfter  = 15 * time.Second
+)
+
+// Bounded is h with the gateway's bound in time on each write to a client, for handlers
+// beside the gateway on a Server of its.
+func (g *Gateway) Bounded(h http.Handler) http.Handler { return wire.Streams(h, g.cfg.WriteTimeout) }
 
 // Listen opens a TCP listener for Server. It refuses an address that is not
 // loopback where the gateway is open.

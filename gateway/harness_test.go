@@ -64,6 +64,7 @@ type backend struct {
 	ready    error
 	health   forebay.HealthState
 	panics   bool
+	noting   []string // members that do not reach the model
 }
 
 func newBackend(steps ...llmtest.Step) *backend {
@@ -74,6 +75,7 @@ func (b *backend) see(req *llm.Request) forebay.Meta {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.requests = append(b.requests, req)
+	req.Notes.Dropped(b.noting...)
 	if b.panics {
 		panic("scripted panic")
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/forebay-ai/forebay/backlog"
 	"github.com/forebay-ai/forebay/gateway/form"
 	"github.com/forebay-ai/forebay/jobs"
-	"github.com/forebay-ai/forebay/llm"
 )
 
 // keepalive is how often a silent stream says that it is there: proxies give up on a
@@ -83,7 +82,7 @@ func (g *Gateway) followJob(x *visit, id backlog.ID, after int64) error {
 				return nil
 			}
 			if t.err != nil {
-				return x.breakEvents(t.err)
+				return x.breakOff(t.err)
 			}
 			text = g.eventText(&t.event)
 			silence.Reset(keepalive)
@@ -102,20 +101,6 @@ func (g *Gateway) followJob(x *visit, id backlog.ID, after int64) error {
 	}
 }
 
-// breakEvents tells the reader that the events failed; fail then breaks the
-// connection.
-func (x *visit) breakEvents(err error) error {
-	e := *llm.AsError(err)
-	if e.SupportID == "" {
-		e.SupportID = x.id
-	}
-	text := append([]byte("event: error\ndata: "), x.encodeProblem(&e)...)
-	if x.write(append(text, "\n\n"...)) {
-		x.flush()
-	}
-	return err
-}
-
 // eventText is an event as it goes over the wire.
 func (g *Gateway) eventText(e *jobs.Event) []byte {
 	b := strconv.AppendInt([]byte("id: "), e.ID, 10)
@@ -126,7 +111,7 @@ func (g *Gateway) eventText(e *jobs.Event) []byte {
 		view, _ := stdjson.Marshal(g.jobs.View(&e.Job)) // numbers, texts and times do not fail
 		b = append(b, view...)
 	case e.Chunk != nil:
-		b = append(appendQuoted(append(b, `{"data":`...), string(e.Chunk)), '}')
+		b = append(form.Quoted(append(b, `{"data":`...), string(e.Chunk)), '}')
 	default:
 		b = append(b, "{}"...)
 	}

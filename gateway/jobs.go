@@ -42,7 +42,7 @@ var errNoJobs = &llm.Error{
 // It is nil for most calls. A wish for a job that cannot be met is refused, though
 // RFC 7240 would have it ignored: to answer at once what was to outlast a restart
 // would break what the caller counts on, unseen.
-func (x *visit) asJob(c *controls) (*submission, error) {
+func (x *visit) asJob(c *form.Controls) (*submission, error) {
 	values := x.r.Header["Prefer"]
 	if len(values) > 0 {
 		if p := form.Prefer(values); p.Async {
@@ -52,25 +52,25 @@ func (x *visit) asJob(c *controls) (*submission, error) {
 			return x.submission(c, p)
 		}
 	}
-	return nil, c.refuseJobOnly()
+	return nil, refuseJobOnly(c)
 }
 
 // refuseJobOnly refuses what only a job can have.
-func (c *controls) refuseJobOnly() error {
+func refuseJobOnly(c *form.Controls) error {
 	const fault, fix = "is for jobs, and this call is none", "Send Prefer: respond-async, or POST " + pathJobs + "."
 	switch {
-	case c.webhook != "":
+	case c.Webhook != "":
 		return form.Header("X-Forebay-Webhook", fault, fix)
-	case c.retention != 0:
+	case c.Retention != 0:
 		return form.Header("X-Forebay-Retention", fault, fix)
-	case c.timeout > maxTimeout:
-		return form.BadTimeout(c.timeout.String(), "X-Forebay-Timeout")
+	case c.Timeout > form.MaxTimeout:
+		return form.BadTimeout(c.Timeout.String(), "X-Forebay-Timeout")
 	}
 	return nil
 }
 
 // submission is what stands beside the call of a job, as headers say it.
-func (x *visit) submission(c *controls, p form.Preferences) (*submission, error) {
+func (x *visit) submission(c *form.Controls, p form.Preferences) (*submission, error) {
 	if x.gateway.jobs == nil {
 		return nil, errNoJobs
 	}
@@ -78,7 +78,7 @@ func (x *visit) submission(c *controls, p form.Preferences) (*submission, error)
 	if err != nil {
 		return nil, err
 	}
-	return &submission{IdempotencyKey: key, Webhook: c.webhook, Retention: c.retention, prefer: p}, nil
+	return &submission{IdempotencyKey: key, Webhook: c.Webhook, Retention: c.Retention, prefer: p}, nil
 }
 
 // asOperation notes that the job came as a named operation: its result is to be the
@@ -93,7 +93,7 @@ func (s *submission) asOperation(x *visit) {
 // submitJob serves POST /v1/jobs. The body inside it goes through the same reading as
 // at its endpoint, so what would be refused there is refused here, before it is stored.
 func (g *Gateway) submitJob(x *visit) error {
-	c, err := readControls(x.r.Header)
+	c, err := form.ReadControls(x.r.Header)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (g *Gateway) submitJob(x *visit) error {
 	if err != nil {
 		return err
 	}
-	c.webhook, c.retention = cmp.Or(in.Webhook, c.webhook), cmp.Or(in.Keep, c.retention)
+	c.Webhook, c.Retention = cmp.Or(in.Webhook, c.Webhook), cmp.Or(in.Keep, c.Retention)
 	s, err := x.submission(&c, form.Preferences{})
 	if err != nil {
 		return err

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/forebay-ai/forebay/gateway/head"
 )
 
 // placeHeader says how many calls were ahead of this one when it joined a line for a
@@ -18,7 +20,7 @@ const announceEvery = time.Second
 // the call still waited: they come as trailers too.
 var lateHeaders = [...]string{
 	"Cache-Status", "X-Forebay-Provider", "X-Forebay-Model", "X-Forebay-Attempts",
-	"X-Forebay-Fallback", "X-Forebay-Degradation", "X-Forebay-Region", "X-Forebay-Template", "X-Forebay-Queue-Ms", costHeader,
+	"X-Forebay-Fallback", "X-Forebay-Degradation", "X-Forebay-Region", "X-Forebay-Template", droppedHeader, "X-Forebay-Queue-Ms", costHeader,
 }
 
 // announcer tells the reader of a stream, by comments, where its call stands in the
@@ -37,7 +39,7 @@ type announcer struct {
 // announce makes the announcer of a streamed call; nil where there is to be none. Its
 // stop has to be called.
 func (g *Gateway) announce(x *visit) *announcer {
-	if g.cfg.Announce < 0 {
+	if g.cfg.Announce < 0 || !x.style.comments() {
 		return nil
 	}
 	a := &announcer{visit: x}
@@ -90,10 +92,10 @@ func (a *announcer) stop() (begun bool) {
 func (x *visit) trailLate() {
 	m := &x.meta
 	values := [len(lateHeaders)]string{
-		x.cacheStatus(), headerText(m.Provider), headerText(m.Model), strconv.Itoa(m.Attempts),
-		headerText(string(m.Fallback)), headerText(string(m.Level)), headerText(m.Region), headerText(m.Template),
+		head.CacheStatus(m, x.called), headerText(m.Provider), headerText(m.Model), strconv.Itoa(m.Attempts),
+		headerText(string(m.Fallback)), headerText(string(m.Level)), headerText(m.Region), headerText(m.Template), headerText(x.dropped()),
 		strconv.FormatInt(m.Timing.Queue.Milliseconds(), 10),
-		dollars(m.CostMicroUSD),
+		head.Dollars(m.CostMicroUSD),
 	}
 	for i, name := range lateHeaders {
 		x.w.Header()[name] = []string{values[i]}

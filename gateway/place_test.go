@@ -111,7 +111,7 @@ func TestPlaceInStream(t *testing.T) {
 		if diff := cmp.Diff(http.Header{
 			"Cache-Status": {"forebay; fwd=uri-miss; stored"}, "X-Forebay-Provider": {"p"}, "X-Forebay-Model": {"m"}, "X-Forebay-Attempts": {"2"}, "X-Forebay-Cost-Usd": {"0.0015"},
 			"X-Forebay-Fallback": {"none"}, "X-Forebay-Degradation": {"partial"}, "X-Forebay-Queue-Ms": {"4000"},
-			"X-Forebay-Region": {"none"}, "X-Forebay-Template": {"none"},
+			"X-Forebay-Region": {"none"}, "X-Forebay-Dropped": {"none"}, "X-Forebay-Template": {"none"},
 		}, r.trailer); diff != "" {
 			t.Error(diff)
 		}

@@ -62,7 +62,7 @@ func routes() []route {
 		{Route{"GET", "/healthz", scopePublic, "Liveness: the process answers."}, problem, (*Gateway).alive},
 		{Route{"GET", "/readyz", scopePublic, "Readiness: calls are taken; 503 while draining."}, problem, (*Gateway).ready},
 		{Route{"GET", pathMetrics, access.Metrics, "Measurements in the Prometheus format."}, problem, (*Gateway).measurements},
-	}, append(operatorRoutes(), jobRoutes()...)...)
+	}, append(append(operatorRoutes(), jobRoutes()...), bedrockRoutes()...)...)
 }
 
 // jobRoutes are the routes of durable jobs.
@@ -95,10 +95,12 @@ func Routes() []Route {
 
 // table finds routes. It matches the decoded path as it came: nothing is cleaned,
 // redirected or compared without case, so that there is one spelling of each
-// route and no other path reaches its handler.
+// route and no other path reaches its handler. The routes of the Bedrock door are
+// matched by the path as it was sent, and by nothing else.
 type table struct {
 	exact    map[string][]*route // by path
 	patterns []pattern
+	models   []pattern // of the Bedrock door: matched before escapes are resolved
 }
 
 // pattern is the paths with one variable: prefix, variable, suffix.
@@ -118,22 +120,26 @@ func newTable(all []route) *table {
 			continue
 		}
 		name, suffix, _ := strings.Cut(variable, "}")
-		t.add(pattern{prefix: prefix, suffix: suffix, rest: strings.HasSuffix(name, "...")}, r)
+		p, into := pattern{prefix: prefix, suffix: suffix, rest: strings.HasSuffix(name, "...")}, &t.patterns
+		if r.style == aws {
+			into = &t.models
+		}
+		*into = add(*into, p, r)
 	}
 	return t
 }
 
 // add puts r to the routes of its pattern.
-func (t *table) add(p pattern, r *route) {
-	for i := range t.patterns {
-		q := &t.patterns[i]
+func add(patterns []pattern, p pattern, r *route) []pattern {
+	for i := range patterns {
+		q := &patterns[i]
 		if q.prefix == p.prefix && q.suffix == p.suffix {
 			q.routes = append(q.routes, r)
-			return
+			return patterns
 		}
 	}
 	p.routes = []*route{r}
-	t.patterns = append(t.patterns, p)
+	return append(patterns, p)
 }
 
 // match finds the routes of a path, one for each method, and the variable in it.
@@ -158,6 +164,10 @@ func (t *table) match(path string) (found []*route, variable string) {
 func (t *table) find(x *visit) error {
 	path := x.r.URL.Path
 	found, variable := t.match(path)
+	if sent := x.r.URL.EscapedPath(); found == nil && strings.HasPrefix(sent, pathBedrock) {
+		x.style = aws
+		found, variable = t.matchModels(sent)
+	}
 	if found == nil {
 		return t.unknownPath(path)
 	}

@@ -72,16 +72,16 @@ func (g *Gateway) ready(x *visit) error {
 
 // index serves GET /: what is served here, for people and for monitors.
 func (g *Gateway) index(x *visit) error {
-	b := appendQuoted([]byte(`{"name":"forebay","version":`), g.cfg.Version)
+	b := form.Quoted([]byte(`{"name":"forebay","version":`), g.cfg.Version)
 	b = append(b, `,"routes":[`...)
 	for i, r := range Routes() {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendQuoted(append(b, "\n{\"method\":"...), r.Method)
-		b = appendQuoted(append(b, `,"path":`...), r.Pattern)
-		b = appendQuoted(append(b, `,"scope":`...), r.Scope)
-		b = append(appendQuoted(append(b, `,"doc":`...), r.Doc), '}')
+		b = form.Quoted(append(b, "\n{\"method\":"...), r.Method)
+		b = form.Quoted(append(b, `,"path":`...), r.Pattern)
+		b = form.Quoted(append(b, `,"scope":`...), r.Scope)
+		b = append(form.Quoted(append(b, `,"doc":`...), r.Doc), '}')
 	}
 	return x.answer(http.StatusOK, jsonType, append(b, "\n]}\n"...))
 }

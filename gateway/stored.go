@@ -32,11 +32,11 @@ func (g *Gateway) stored(x *visit) error {
 	if len(query) > form.MaxQuery {
 		return form.LongQuery(query)
 	}
-	c, err := readControls(x.r.Header)
+	c, err := form.ReadControls(x.r.Header)
 	if err != nil {
 		return err
 	}
-	exchange := forebay.Exchange{Method: x.r.Method, Path: strings.TrimPrefix(x.r.URL.Path, apiPrefix), Query: query, Residency: c.residency}
+	exchange := forebay.Exchange{Method: x.r.Method, Path: strings.TrimPrefix(x.r.URL.Path, apiPrefix), Query: query, Residency: c.Residency}
 	if x.r.Method == http.MethodHead {
 		exchange.Method = http.MethodGet
 	}

@@ -3,11 +3,14 @@ package gateway
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/access"
 	"github.com/forebay-ai/forebay/gateway/form"
+	"github.com/forebay-ai/forebay/gateway/head"
+	"github.com/forebay-ai/forebay/gateway/wire"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -40,6 +43,10 @@ type visit struct {
 	costKnown bool // meta.CostMicroUSD is final
 	cut       bool // the answer stopped before its end: the connection has to break
 
+	notes    llm.Notes // what of the request did not reach the model
+	body     []byte    // of the request, where bodyRead
+	bodyRead bool      // the body had to be read before the caller was known
+
 	status int      // 0 until the head was written
 	kind   llm.Kind // of the error that was answered; empty for none
 	bytes  int64    // of the body, written
@@ -49,7 +56,7 @@ type visit struct {
 	used   int
 	// conn takes the lines of the head that every answer has past net/http; nil where
 	// the connection is not one of ours. lines are what it will get.
-	conn  *conn
+	conn  *wire.Conn
 	lines []byte
 }
 
@@ -68,13 +75,11 @@ func (x *visit) set(name, value string) {
 // are valid, or new ones.
 func (x *visit) identify() {
 	x.id = x.r.Header.Get("X-Request-Id")
-	if !validID(x.id) {
-		x.id = newID()
+	if !form.ValidID(x.id) {
+		x.id = head.NewID()
 	}
-	inbound := x.r.Header.Get("Traceparent")
-	if x.trace = traceParent(inbound); validTrace(inbound) {
-		x.callerTrace = inbound
-	}
+	x.callerTrace = head.CallerTrace(x.r.Header)
+	x.trace = head.TraceParent(x.callerTrace)
 }
 
 // say sets a header that every answer has. The value is printable ASCII: ids that
@@ -98,14 +103,31 @@ func (x *visit) head(status int, contentType string) {
 	}
 	x.set("Content-Type", contentType)
 	x.say("X-Request-Id", x.id)
+	x.style.head(x)
 	x.say("Traceparent", x.trace)
 	m := &x.meta
-	x.say("Cache-Status", x.cacheStatus())
+	x.say("Cache-Status", head.CacheStatus(m, x.called))
 	if fromCache(m) || m.Cache.Age > 0 {
 		x.say("Age", strconv.FormatInt(int64(m.Cache.Age/time.Second), 10))
 	}
-	x.say("Server-Timing", x.serverTiming())
+	x.say("Server-Timing", head.ServerTiming(m, x.start))
 	x.rateLimit()
+	x.course(m)
+	x.say("X-Forebay-Queue-Ms", strconv.FormatInt(m.Timing.Queue.Milliseconds(), 10))
+	if ahead, waited := x.waiting.Joined(); waited {
+		x.say(placeHeader, strconv.Itoa(ahead))
+	}
+	if !x.early && (!x.called || x.costKnown || m.Attempts == 0) {
+		x.say(costHeader, head.Dollars(m.CostMicroUSD))
+	}
+	if x.conn != nil {
+		x.conn.Say(x.lines)
+	}
+	x.w.WriteHeader(status)
+}
+
+// course tells of the way that a call went.
+func (x *visit) course(m *forebay.Meta) {
 	x.say("X-Forebay-Provider", headerText(m.Provider))
 	x.say("X-Forebay-Model", headerText(m.Model))
 	x.say("X-Forebay-Attempts", strconv.Itoa(m.Attempts))
@@ -117,17 +139,25 @@ func (x *visit) head(status int, contentType string) {
 	if m.Template != "" {
 		x.say("X-Forebay-Template", headerText(m.Template))
 	}
-	x.say("X-Forebay-Queue-Ms", strconv.FormatInt(m.Timing.Queue.Milliseconds(), 10))
-	if ahead, waited := x.waiting.Joined(); waited {
-		x.say(placeHeader, strconv.Itoa(ahead))
+	if dropped := x.dropped(); dropped != "" {
+		x.say(droppedHeader, dropped)
 	}
-	if !x.early && (!x.called || x.costKnown || m.Attempts == 0) {
-		x.say(costHeader, dollars(m.CostMicroUSD))
+}
+
+// droppedHeader names what of the request did not reach the model. It is absent where
+// all did.
+const droppedHeader = "X-Forebay-Dropped"
+
+// dropped lists what of the request did not reach the model.
+func (x *visit) dropped() string {
+	members, more := x.notes.List()
+	if len(members) == 0 {
+		return ""
 	}
-	if x.conn != nil {
-		x.conn.head = x.lines
+	if more > 0 {
+		members = append(members, "and "+strconv.Itoa(more)+" more")
 	}
-	x.w.WriteHeader(status)
+	return headerText(strings.Join(members, ", "))
 }
 
 // rateLimit tells how much room there is, in the words of OpenAI's headers. Without
@@ -140,7 +170,7 @@ func (x *visit) rateLimit() {
 	}
 	x.say("X-Ratelimit-Limit-Requests", strconv.Itoa(load.Limit))
 	x.say("X-Ratelimit-Remaining-Requests", strconv.Itoa(load.Remaining))
-	x.say("X-Ratelimit-Reset-Requests", resetText(load.Wait))
+	x.say("X-Ratelimit-Reset-Requests", head.ResetText(load.Wait))
 }
 
 // answer writes a whole answer.
@@ -160,90 +190,6 @@ func (x *visit) write(body []byte) (ok bool) {
 		x.cut = true
 	}
 	return err == nil
-}
-
-// cacheStatus says in the words of RFC 9211 what the cache did. An answer that
-// never came to the cache names it without a parameter.
-func (x *visit) cacheStatus() string {
-	c := &x.meta.Cache
-	if !x.called {
-		return "forebay"
-	}
-	words := "forebay"
-	switch c.Status {
-	case forebay.CacheHit, forebay.CacheStaleHit:
-		b := make([]byte, 0, 64)
-		b = append(b, "forebay; hit"...)
-		if c.Detail != forebay.DetailNegative {
-			b = strconv.AppendInt(append(b, "; ttl="...), int64(c.TTL/time.Second), 10)
-		}
-		words = string(b)
-	case forebay.CacheMiss:
-		words = "forebay; fwd=uri-miss"
-	case forebay.CacheExpired:
-		words = "forebay; fwd=stale"
-	case forebay.CacheCollapsed:
-		return "forebay; fwd=uri-miss; collapsed"
-	case forebay.CacheBypass, forebay.CacheOff:
-		words = "forebay; fwd=bypass"
-	}
-	switch {
-	case c.Detail != "":
-		return words + "; detail=" + string(c.Detail)
-	case c.Stored:
-		return words + "; stored"
-	}
-	return words
-}
-
-// serverTiming says where the time went until now, in milliseconds, as browsers'
-// tools draw it. Stages that the request did not come to are left out.
-func (x *visit) serverTiming() string {
-	b := make([]byte, 0, 96)
-	t := &x.meta.Timing
-	stage := func(name string, d time.Duration) {
-		if d > 0 {
-			b = append(appendMillis(append(b, name...), d), ", "...)
-		}
-	}
-	stage("cache;dur=", t.Cache)
-	stage("queue;dur=", t.Queue)
-	stage("upstream;dur=", t.Upstream)
-	return string(appendMillis(append(b, "total;dur="...), time.Since(x.start)))
-}
-
-// appendMillis appends d in milliseconds with three decimals.
-func appendMillis(b []byte, d time.Duration) []byte {
-	us := max(d.Microseconds(), 0)
-	b = strconv.AppendInt(b, us/1000, 10)
-	us %= 1000
-	return append(b, '.', byte('0'+us/100), byte('0'+us/10%10), byte('0'+us%10))
-}
-
-// resetText is d in the format of OpenAI's reset header: "0s", "120ms", "6m0s".
-func resetText(d time.Duration) string {
-	if d <= 0 {
-		return "0s"
-	}
-	return max(d.Round(time.Millisecond), time.Millisecond).String()
-}
-
-// dollars is an amount in millionths of a dollar as a decimal number of dollars.
-func dollars(micro int64) string {
-	if micro <= 0 {
-		return "0"
-	}
-	b := strconv.AppendInt(make([]byte, 0, 24), micro/1e6, 10)
-	rest := micro % 1e6
-	if rest == 0 {
-		return string(b)
-	}
-	b = append(b, '.')
-	for place := int64(1e5); rest > 0; place /= 10 {
-		b = append(b, byte('0'+rest/place))
-		rest %= place
-	}
-	return string(b)
 }
 
 // maxHeaderText bounds what a header of ours says, whatever its source.

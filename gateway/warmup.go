@@ -15,6 +15,7 @@ import (
 
 	"github.com/forebay-ai/forebay/access"
 	"github.com/forebay-ai/forebay/gateway/form"
+	"github.com/forebay-ai/forebay/gateway/head"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -39,7 +40,7 @@ type warmupEntry struct {
 func (g *Gateway) Warmup(r io.Reader, tenant string) iter.Seq2[*llm.Request, error] {
 	operator := *access.Anonymous()
 	operator.Name, operator.Tenant, operator.Scopes = "warm-up", cmp.Or(tenant, access.DefaultTenant), []string{access.Call, access.Admin}
-	x := &visit{gateway: g, grant: &operator, start: time.Now(), id: newID()}
+	x := &visit{gateway: g, grant: &operator, start: time.Now(), id: head.NewID()}
 	return x.warmupRequests(bufio.NewReader(r))
 }
 
@@ -99,16 +100,18 @@ func (x *visit) warmupRequest(line []byte) (*llm.Request, error) {
 	if err := json.Unmarshal(line, &e); err != nil {
 		return nil, &llm.Error{Kind: llm.CallerInvalidRequest, Message: form.Printable(err.Error(), 200), Fix: "Write one JSON object a line."}
 	}
-	c := controls{user: e.User, persona: e.Persona, operation: e.Operation}
+	c := form.Controls{User: e.User, Persona: e.Persona, Operation: e.Operation}
 	if e.Body == nil {
 		// A body by itself says all there is to say: its user is the body's own.
-		return x.requestFor(pathChat, &controls{}, line)
+		return x.requestFor(pathChat, &form.Controls{}, line)
 	}
-	c.cache.Namespace = e.Namespace
+	c.Cache.Namespace = e.Namespace
 	if e.TTL != "" {
-		if err := readTTL(&c, "ttl", e.TTL); err != nil {
+		ttl, err := form.Kept(e.TTL, form.Member, "ttl")
+		if err != nil {
 			return nil, err
 		}
+		c.Cache.TTL = ttl
 	}
 	for _, name := range []struct{ member, value string }{
 		{"user", e.User}, {"persona", e.Persona}, {"operation", e.Operation}, {"namespace", e.Namespace},

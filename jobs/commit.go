@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/backlog"
+	"github.com/forebay-ai/forebay/llm"
 )
 
 // Pauses between reads of a job of which nobody knows whether a change was made.
@@ -21,7 +22,7 @@ var errStopped = errors.New("jobs: the queue has stopped")
 // commit makes a change and tells the Desk how that went. made says that the job has
 // the status that the change wanted. With an error, backlog.ErrFailed or errStopped,
 // that is not known, and the Desk was told nothing: it forgets everything before the
-// store is used again.
+// store is used again. CallerTooLarge says that the result has no room in the store.
 func (q *Queue) commit(c *backlog.Change) (made bool, err error) {
 	if made, err = q.transact(c); made || err == nil {
 		q.mu.Lock()
@@ -63,6 +64,10 @@ func (q *Queue) reread(c *backlog.Change, err error) (made bool, _ error) {
 			return false, nil
 		}
 		current, readErr := q.get(c.ID)
+		if readErr == nil && llm.KindOf(err) == llm.CallerTooLarge { // it never will be made
+			q.settle(c, false, &current)
+			return false, err
+		}
 		if err = readErr; err == nil {
 			if made = shows(&current.Status, &c.To); made || patient || !q.pause(q.missed()) {
 				q.settle(c, made, &current)

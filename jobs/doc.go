@@ -14,6 +14,10 @@
 // come late get what is kept. Webhooks are delivered by a Deliverer; when and how often
 // is durable.
 //
+// Several processes may share a store. Each looks at what the others have queued, as often as there is news in
+// it, and claims what it has room for; of a claim that two make, the store lets one win. Where the store can be looked at
+// cheaply (backlog.Sighter), a Queue knows the first jobs of each band of a large backlog, not all.
+//
 // The package knows nothing of models, HTTP or providers: a Handler does the call. It
 // does not schedule slots of targets either: jobs that are claimed wait for those where
 // everybody does.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/backlog"
+	"github.com/forebay-ai/forebay/llm"
 )
 
 // finishTries is how often the end of an attempt is written where the store says each
@@ -40,8 +41,12 @@ func (q *Queue) finish(ctx context.Context, r *run, a *attempted) {
 			q.tell(a.job, backlog.Processing, a.took)
 			return
 		}
-		if err == nil {
+		switch {
+		case err == nil:
 			try++ // the lease may be held still: the Desk says
+		case llm.KindOf(err) == llm.CallerTooLarge: // another attempt would cost as much and end in the same way
+			try++
+			a.outcome = backlog.Outcome{Poison: true, Err: &llm.Error{Kind: llm.ForebayInternal, Message: "the result is too large to be kept", Err: err}}
 		}
 	}
 	if context.Cause(ctx) != ErrCancelled && context.Cause(ctx) != ErrDeadline {

@@ -106,6 +106,10 @@ func (q *Queue) load(ctx context.Context) error {
 	if err := q.loadPaused(ctx); err != nil {
 		return err
 	}
+	if s, ok := q.cfg.Store.(backlog.Sighter); ok && !q.exclusive {
+		_, err := q.look(ctx, s, true)
+		return err
+	}
 	open := backlog.Query{States: []backlog.State{backlog.Queued, backlog.Processing}, Limit: pageSize}
 	if err := q.loadAll(ctx, open); err != nil {
 		return err

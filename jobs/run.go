@@ -183,19 +183,6 @@ func (q *Queue) purge(ctx context.Context) {
 	}
 }
 
-// watch looks for what other processes put into a shared store, until ctx ends.
-func (q *Queue) watch(ctx context.Context) {
-	for sleep(ctx, q.rules.Lease/6+rand.N(q.rules.Lease/6)) {
-		if q.Ready() != nil {
-			continue
-		}
-		if err := q.load(ctx); err != nil && ctx.Err() == nil && !errors.Is(q.failsIf(err), backlog.ErrFailed) {
-			q.cfg.Logger.Warn("jobs: the shared store cannot be listed", slog.Any("error", err))
-		}
-		signal(q.wake)
-	}
-}
-
 // sleep waits, and returns false when ctx has ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)

@@ -125,6 +125,12 @@ func (q *Queue) insert(ctx context.Context, j *backlog.Job, s *Submission) (back
 	case errors.Is(err, backlog.ErrExists):
 		q.reject(j)
 		return old, err
+	case errors.Is(err, backlog.ErrBusy), llm.KindOf(err) == llm.CallerTooLarge: // and nothing was taken in
+		q.reject(j)
+		if llm.KindOf(err) != llm.CallerTooLarge {
+			err = unavailable(err)
+		}
+		return backlog.Job{}, err
 	case errors.Is(err, backlog.ErrFull):
 		q.reject(j)
 		return backlog.Job{}, &llm.Error{

@@ -52,6 +52,9 @@ type Hold struct {
 
 // Batch is what is written at once.
 type Batch struct {
+	// ID names the batch. One that was not acknowledged is posted again, as it is, under the same ID, before
+	// another one of the same Ledger. Empty means that it is not posted again.
+	ID       string
 	Postings []Posting
 	Held     []Hold   // new reservations
 	Released []string // those that were settled
@@ -105,7 +108,8 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 
 // Store keeps the books. Its methods may be called concurrently.
 type Store interface {
-	// Post writes a batch, all of it or nothing; but what cannot be written for reasons of its own must not
+	// Post writes a batch, all of it or nothing. A store that can not write that much at once may leave a part of it
+	// written where it returns an error, and show a part while it writes; posted again under its ID the batch is then completed, and nothing of it counts twice. But what cannot be written for reasons of its own must not
 	// keep the rest out for ever: a store that finds out leaves it out and returns a *RefusedError. Sums stick at the
 	// largest value, as with Amounts.Add.
 	Post(ctx context.Context, b Batch) error
@@ -115,4 +119,12 @@ type Store interface {
 	Spend(ctx context.Context, q Query) ([]Row, error)
 	// ErasePostings removes a user's name from the books: its sums move to the user "erased".
 	ErasePostings(ctx context.Context, tenant, user string) error
+}
+
+// Sharer is what a Store has beside that several processes use at the same time: their reservations are none of an earlier
+// process that died.
+type Sharer interface {
+	// Abandoned removes the reservations whose lease ended a minute or longer before now, because whoever made them
+	// is gone, and returns them: each of them once, to one of all who ask.
+	Abandoned(ctx context.Context, now time.Time) ([]Hold, error)
 }

@@ -73,22 +73,13 @@ func (m *Memory) Holds(context.Context) ([]Hold, error) {
 
 // Spend implements Store.
 func (m *Memory) Spend(_ context.Context, q Query) ([]Row, error) {
+	sums := NewSums(q)
 	m.mu.Lock()
-	sums, asked := map[Account]Amounts{}, q.asked()
 	for a, amounts := range m.books {
-		if group := q.group(&a); q.wants(&a) && (asked == nil || asked[group]) {
-			sum := sums[group]
-			sum.Add(amounts)
-			sums[group] = sum
-		}
+		sums.Add(a, amounts)
 	}
 	m.mu.Unlock()
-	rows := make([]Row, 0, len(sums))
-	for a, sum := range sums {
-		rows = append(rows, Row{a, sum})
-	}
-	slices.SortFunc(rows, CompareRows)
-	return rows[:min(len(rows), cmp.Or(q.Limit, defaultRows))], nil
+	return sums.Rows(), nil
 }
 
 // ErasePostings implements Store.

@@ -11,15 +11,29 @@ type pending struct {
 	accounts map[Account]*Amounts
 	held     map[string]Hold
 	released map[string]struct{}
-	// posting is what is being written at this moment; nil while nothing is. Nobody changes it.
+	// posting is what is being written at this moment, or could not be written and is next; nil for nothing. Nobody
+	// changes it.
 	posting *pending
+	id      string // of the batch, in posting
 }
 
 func newPending() pending {
 	return pending{accounts: map[Account]*Amounts{}, held: map[string]Hold{}, released: map[string]struct{}{}}
 }
 
-func (p *pending) empty() bool { return len(p.accounts)+len(p.held)+len(p.released) == 0 }
+func (p *pending) empty() bool {
+	return p.posting == nil && len(p.accounts)+len(p.held)+len(p.released) == 0
+}
+
+// each sees all that is booked and not written. Nothing may be being written.
+func (p *pending) each(see func(Account, *Amounts)) {
+	for a, sum := range p.accounts {
+		see(a, sum)
+	}
+	if p.posting != nil {
+		p.posting.each(see)
+	}
+}
 
 // add books sum on an account, or is false where that is new and there are max already.
 func (p *pending) add(a Account, sum Amounts, max int) bool {
@@ -36,7 +50,7 @@ func (p *pending) add(a Account, sum Amounts, max int) bool {
 }
 
 // room says that there may be an account a: those that are being written count, since
-// they come back where that fails.
+// they stay where that fails.
 func (p *pending) room(a Account, max int) bool {
 	if p.posting == nil {
 		return len(p.accounts) < max
@@ -63,37 +77,27 @@ func (p *pending) release(id string) {
 	p.released[id] = struct{}{}
 }
 
-// begin takes everything out, as a batch to be written.
-func (p *pending) begin() Batch {
-	taken := *p
-	*p = newPending()
-	p.posting = &taken
-	return taken.batch()
+// begin gives the batch that could not be written, as it was, or takes everything out as another one.
+func (p *pending) begin(id string) Batch {
+	if p.posting == nil {
+		taken := *p
+		*p = newPending()
+		p.posting, taken.id = &taken, id
+	}
+	return p.posting.batch()
 }
 
-// end says what became of the batch. What was not written comes back.
+// end says what became of the batch. One that was not written is the next one, too: a part of it may be written, and
+// only the store can tell, by its ID.
 func (p *pending) end(written bool) {
-	failed := p.posting
-	p.posting = nil
 	if written {
-		return
-	}
-	for a, sum := range failed.accounts {
-		p.force(a, *sum)
-	}
-	maps.Copy(p.released, failed.released)
-	for id, h := range failed.held {
-		if _, over := p.released[id]; over {
-			delete(p.released, id) // it ended meanwhile, and nobody has to know of it
-			continue
-		}
-		p.held[id] = h
+		p.posting = nil
 	}
 }
 
 // batch is all of it in a fixed order.
 func (p *pending) batch() Batch {
-	b := Batch{Postings: make([]Posting, 0, len(p.accounts)), Released: slices.Sorted(maps.Keys(p.released))}
+	b := Batch{ID: p.id, Postings: make([]Posting, 0, len(p.accounts)), Released: slices.Sorted(maps.Keys(p.released))}
 	for a, sum := range p.accounts {
 		b.Postings = append(b.Postings, Posting{Account: a, Amounts: *sum})
 	}

@@ -12,6 +12,12 @@ import (
 // at their estimates, since they may have cost that. Bookings and the end of the
 // reservations are one batch, so it happens once, however often a process dies in it.
 func (l *Ledger) recover(ctx context.Context) error {
+	if s, shared := l.store.(Sharer); shared {
+		left, err := s.Abandoned(ctx, time.Now())
+		l.bookLeft(left)
+		l.recovered = left
+		return err // what was taken out is written with the first batch
+	}
 	left, err := l.store.Holds(ctx)
 	if err != nil || len(left) == 0 {
 		return err
@@ -30,6 +36,38 @@ func (l *Ledger) recover(ctx context.Context) error {
 	l.log.Warn("calls were in progress when the process before this one ended; they are booked at their estimates",
 		"calls", len(left), "micro_usd", sum)
 	return nil
+}
+
+// collect books what gateways left that died, where several share the store.
+func (l *Ledger) collect(ctx context.Context, now time.Time) {
+	s, shared := l.store.(Sharer)
+	if !shared {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, postTimeout)
+	defer cancel()
+	left, err := s.Abandoned(ctx, now)
+	if err != nil && ctx.Err() == nil {
+		l.log.Warn("reservations that nobody ends could not be looked for", "error", err)
+	}
+	l.bookLeft(left)
+}
+
+// bookLeft books calls of which nothing but the reservation is left, at their estimates.
+func (l *Ledger) bookLeft(left []Hold) {
+	now := time.Now()
+	for _, h := range left {
+		l.mu.Lock()
+		dropped, first := l.bookLocked(h.Account, Amounts{Calls: 1, MicroUSD: h.MicroUSD, EstimatedMicroUSD: h.MicroUSD}, now)
+		l.mu.Unlock()
+		if l.budgets != nil {
+			l.budgets.SettleFor(owner(&h.Account), h.MicroUSD, h.Day)
+		}
+		l.booked(dropped, first)
+	}
+	if len(left) > 0 {
+		l.log.Warn("calls were in progress when a gateway ended; they are booked at their estimates", "calls", len(left))
+	}
 }
 
 // Recovered lists the calls that Open booked at their estimates, because they were in

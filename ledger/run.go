@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 )
 
@@ -29,6 +30,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 			return nil
 		case now := <-tidy.C:
 			l.tidy(now)
+			l.collect(ctx, now)
 			continue
 		case <-l.kick:
 		}
@@ -80,14 +82,27 @@ func (l *Ledger) post(ctx context.Context) error {
 	return l.postGated(ctx)
 }
 
-// postGated is post for those who are the writer.
+// postGated is post for those who are the writer. Where a batch failed before there are two: that one, and what was
+// booked since.
 func (l *Ledger) postGated(ctx context.Context) error {
-	l.mu.Lock()
-	if l.pending.empty() {
+	for again := true; again; {
+		l.mu.Lock()
+		again = l.pending.posting != nil
+		if l.pending.empty() {
+			l.mu.Unlock()
+			return nil
+		}
 		l.mu.Unlock()
-		return nil
+		if err := l.postOne(ctx); err != nil {
+			return err
+		}
 	}
-	batch := l.pending.begin()
+	return nil
+}
+
+func (l *Ledger) postOne(ctx context.Context) error {
+	l.mu.Lock()
+	batch := l.pending.begin(l.prefix + "b" + strconv.FormatUint(l.last.Add(1), 36))
 	l.disturbLocked(batch)
 	l.mu.Unlock()
 	err := l.send(ctx, batch)

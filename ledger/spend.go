@@ -117,11 +117,11 @@ func (l *Ledger) gather(ctx context.Context, g *groups, beside bool) (quiet bool
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for a, sum := range l.pending.accounts {
+	l.pending.each(func(a Account, sum *Amounts) {
 		if g.query.wants(&a) {
 			g.add(a, sum)
 		}
-	}
+	})
 	return !w.dirty, g.bounded()
 }
 

@@ -61,11 +61,11 @@ func (l *Ledger) changed(w *watch) groups {
 	g := groups{query: *w.query, sums: map[Account]*Amounts{}}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for a, sum := range l.pending.accounts {
+	l.pending.each(func(a Account, sum *Amounts) {
 		if g.query.wants(&a) {
 			g.add(a, sum)
 		}
-	}
+	})
 	for group := range w.groups {
 		g.add(group, &Amounts{})
 	}

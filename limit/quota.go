@@ -75,6 +75,8 @@ type Quota struct {
 	requests bucket
 	tokens   bucket
 	open     reservations
+	share    float64 // of cfg that this quota may give, 0 to 1
+	wanted   wanted
 }
 
 // Reservation is what Reserve took. It is settled once; its zero value is nobody's.
@@ -94,6 +96,8 @@ type QuotaSnapshot struct {
 	TokensLeft   int `json:"tokens_left"`
 	// Open counts the reservations that are not settled yet.
 	Open int `json:"open"`
+	// Share is the part of the bounds that is this gateway's; 0 where they are all its own.
+	Share float64 `json:"share,omitempty"`
 }
 
 // NewQuota makes a quota with full buckets, or nil where cfg has no bound. Values that
@@ -105,6 +109,7 @@ func NewQuota(cfg QuotaConfig) *Quota {
 	}
 	return &Quota{
 		cfg:      cfg,
+		share:    1,
 		requests: newBucket(cfg.RequestsPerMinute),
 		tokens:   newBucket(cfg.TokensPerMinute),
 	}
@@ -120,6 +125,7 @@ func (q *Quota) Wait(now time.Time, tokens int) time.Duration {
 	defer q.mu.Unlock()
 	q.advanceLocked(now)
 	wait := max(q.requests.wait(1), q.tokens.wait(tokens))
+	q.wanted.short = q.wanted.short || wait > 0
 	return time.Duration(wait) * time.Microsecond
 }
 
@@ -135,10 +141,14 @@ func (q *Quota) Reserve(now time.Time, tokens int) (Reservation, bool) {
 	defer q.mu.Unlock()
 	q.advanceLocked(now)
 	if q.requests.wait(1) > 0 || q.tokens.wait(tokens) > 0 {
+		q.wanted.short = true
 		return Reservation{}, false
 	}
 	q.requests.take(1)
-	return q.open.add(q.now, q.tokens.take(tokens)), true
+	taken := q.tokens.take(tokens)
+	q.wanted.requests++
+	q.wanted.tokens += taken
+	return q.open.add(q.now, taken), true
 }
 
 // Settle puts what the call used in the place of what it had reserved: what was not
@@ -156,6 +166,7 @@ func (q *Quota) Settle(now time.Time, r Reservation, used int) {
 	q.advanceLocked(now)
 	if reserved, ok := q.open.remove(r); ok {
 		q.tokens.settle(reserved, used)
+		q.wanted.tokens += int64(used) - reserved
 	}
 }
 
@@ -179,10 +190,14 @@ func (q *Quota) Snapshot(now time.Time) QuotaSnapshot {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.advanceLocked(now)
-	return QuotaSnapshot{
+	s := QuotaSnapshot{
 		RequestsPerMinute: q.cfg.RequestsPerMinute, TokensPerMinute: q.cfg.TokensPerMinute,
 		RequestsLeft: q.requests.left(), TokensLeft: q.tokens.left(), Open: q.open.n,
 	}
+	if q.share < 1 {
+		s.Share = q.share
+	}
+	return s
 }
 
 // advanceLocked fills the buckets up to now and ends reservations that are too old.

@@ -13,7 +13,7 @@ const (
 // package counts itself: calls that a sink failed to take, and samples that a Source
 // failed to give.
 func DroppedKinds() []string {
-	return []string{"request_log", "series", "ledger", "spans", "notices", droppedSink, droppedWatch}
+	return []string{"request_log", "series", "ledger", "spans", "notices", "cloudwatch", droppedSink, droppedWatch}
 }
 
 // Dropped counts n things that were given up so that no request had to wait for them.

@@ -18,10 +18,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/forebay-ai/forebay/alarm"
+	"github.com/forebay-ai/forebay/internal/awstest"
 	"github.com/forebay-ai/forebay/llm"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(awstest.Main{M: m}) }
 
 // notice is one with everything set.
 func notice(id string) alarm.Notice {

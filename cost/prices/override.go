@@ -50,7 +50,7 @@ func (t *Table) With(o *Override) *Table {
 	}
 	maps.DeleteFunc(merged.rows, func(k key, _ *row) bool { return general[key{k.provider, k.model, ""}] })
 	for _, e := range o.rows {
-		merged.rows[key{e.Provider, e.Model, e.Scope}] = &row{e.Tariff, e.Table}
+		merged.rows[key{e.Provider, e.Model, e.Scope}] = &row{known: e.Tariff, Table: e.Table}
 	}
 	return merged
 }

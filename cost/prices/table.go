@@ -1,7 +1,6 @@
 package prices
 
 import (
-	_ "embed"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -11,9 +10,6 @@ import (
 
 	"github.com/forebay-ai/forebay/cost"
 )
-
-//go:embed prices.json
-var embedded []byte
 
 // Source says where a tariff comes from.
 type Source struct {
@@ -29,12 +25,6 @@ type Source struct {
 	Note string
 }
 
-// row is one line of the table.
-type row struct {
-	Tariff cost.Tariff
-	Table  string
-}
-
 // key names a row.
 type key struct{ provider, model, scope string }
 
@@ -43,16 +33,6 @@ type key struct{ provider, model, scope string }
 type Table struct {
 	rows  map[key]*row      // none is changed once it is here: tables share them
 	dates map[string]string // of the public tables, by name
-}
-
-// Embedded returns the table that is part of the binary. It reads it anew at every call
-// (some milliseconds): keep what it returns.
-func Embedded() *Table {
-	t, err := Decode(embedded)
-	if err != nil {
-		return &Table{} // a test reads it
-	}
-	return t
 }
 
 // Lookup returns the prices of a model. The provider is openai, anthropic or bedrock; the
@@ -86,7 +66,7 @@ func (t *Table) Lookup(provider, model, region string) (*cost.Tariff, Source, bo
 			}
 			s := Source{Table: r.Table, Date: t.dates[r.Table], Model: name, Scope: scope}
 			s.Note = noteOf(n.Model, name, n.Profile, scope)
-			return &r.Tariff, s, true
+			return r.tariff(), s, true
 		}
 	}
 	return nil, Source{}, false
@@ -119,7 +99,7 @@ type Entry struct {
 func (t *Table) Entries() []Entry {
 	all := make([]Entry, 0, len(t.rows))
 	for k, r := range t.rows {
-		all = append(all, Entry{k.provider, k.model, k.scope, r.Table, r.Tariff})
+		all = append(all, Entry{k.provider, k.model, k.scope, r.Table, *r.tariff()})
 	}
 	slices.SortFunc(all, func(a, b Entry) int {
 		return slices.Compare([]string{a.Provider, a.Model, a.Scope}, []string{b.Provider, b.Model, b.Scope})
@@ -164,23 +144,30 @@ func Decode(text []byte) (*Table, error) {
 		if _, twice := t.rows[k]; twice {
 			return nil, fmt.Errorf("%v stands twice", k)
 		}
-		steps, err := r.Steps, error(nil)
-		tariff := cost.Tariff{}
-		if tariff.Steps, err = stepsOf(steps); err != nil {
-			return nil, err
+		tariff, err := r.tariff()
+		if err == nil {
+			err = tariff.Validate()
 		}
-		for tier, steps := range r.Variants {
-			if tariff.Variants == nil {
-				tariff.Variants = map[cost.Tier][]cost.Step{}
-			}
-			if tariff.Variants[tier], err = stepsOf(steps); err != nil {
-				return nil, err
-			}
-		}
-		if err := tariff.Validate(); err != nil {
+		if err != nil {
 			return nil, fmt.Errorf("%v: %w", k, err)
 		}
-		t.rows[k] = &row{tariff, r.Table}
+		t.rows[k] = &row{known: tariff, Table: r.Table}
+	}
+	return t, nil
+}
+
+// tariff is what the row says, unchecked.
+func (r *wireRow) tariff() (t cost.Tariff, err error) {
+	if t.Steps, err = stepsOf(r.Steps); err != nil {
+		return t, err
+	}
+	for tier, steps := range r.Variants {
+		if t.Variants == nil {
+			t.Variants = map[cost.Tier][]cost.Step{}
+		}
+		if t.Variants[tier], err = stepsOf(steps); err != nil {
+			return t, err
+		}
 	}
 	return t, nil
 }

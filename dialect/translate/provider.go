@@ -100,12 +100,12 @@ func (t *translator) Call(ctx context.Context, model string, req *llm.Request) (
 	case !t.bedrock && name == bedrock.NameConverse:
 		return t.converseOnChat(ctx, model, req)
 	case !t.bedrock && name == bedrock.NameInvoke:
-		if req.Endpoint == llm.Embeddings {
+		if req.Endpoint == llm.Embeddings && req.Settings == "" {
 			return t.embedOnOpenAI(ctx, model, req)
 		}
 		return nil, &llm.Error{
 			Kind: llm.CallerInvalidRequest, Model: model,
-			Message: "bodies of InvokeModel are a certain model's own, and are not translated for models of other providers",
+			Message: "calls of InvokeModel are a certain model's own, and are not translated for models of other providers",
 			Fix:     "Use Converse or ConverseStream, or ask a model of Bedrock.",
 		}
 	}

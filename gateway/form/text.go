@@ -19,6 +19,7 @@ import (
 const (
 	MaxName    = 256 // bytes of a user, persona, namespace, operation or model
 	MaxQuery   = 4 << 10
+	MaxID      = 128                 // characters of an id that a caller brings
 	MaxKept    = 30 * 24 * time.Hour // how long an answer or a result may be kept
 	MinKept    = time.Second
 	maxAddress = 2048                      // bytes of a webhook's: what browsers and proxies take
@@ -158,4 +159,9 @@ func LongQuery(raw string) *llm.Error {
 		Kind: llm.CallerTooLarge, Message: "the query has " + strconv.Itoa(len(raw)) + " bytes",
 		Limit: "query", Value: strconv.Itoa(MaxQuery) + " bytes", Fix: "Send fewer filters.",
 	}
+}
+
+// ValidID says that s may be used as a request id: 1 to 128 visible ASCII characters.
+func ValidID(s string) bool {
+	return s != "" && len(s) <= MaxID && Visible(s)
 }

@@ -17,8 +17,10 @@ import (
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/access"
+	"github.com/forebay-ai/forebay/access/sigv4"
 	"github.com/forebay-ai/forebay/config"
 	"github.com/forebay-ai/forebay/dashboard"
+	"github.com/forebay-ai/forebay/fleet"
 	"github.com/forebay-ai/forebay/gateway"
 )
 
@@ -49,6 +51,7 @@ type Server struct {
 	stores *config.Stores     // closed after the client; nil where it brought its own
 	audit  *audit             // the same
 	watch  *watching          // the same
+	fleet  *fleet.Fleet       // nil where nothing is shared with other gateways
 	page   *dashboard.Handler // nil where there is none
 	conns  atomic.Int64       // open connections of callers
 	texts  *templates         // nil where no prepared texts lie in directories
@@ -116,6 +119,9 @@ func (s *Server) makeClient(o Options) error {
 		return errors.Join(err, s.watch.close(context.Background()), s.closeStores())
 	}
 	s.watch.bind(s.client)
+	if err := s.openFleet(context.Background(), o); err != nil {
+		return errors.Join(err, s.client.Close(context.Background()), s.watch.close(context.Background()), s.closeStores())
+	}
 	s.texts = newTemplates(o.File, s.client.SetTemplates, o.Logger)
 	return nil
 }
@@ -205,7 +211,7 @@ func (s *Server) listen(key, addr string, h http.Handler) error {
 		return listenError(key, addr, err)
 	}
 	server := s.gate.Server()
-	server.Handler = h
+	server.Handler = s.gate.Bounded(h)
 	s.doors = append(s.doors, newDoor(key, server, ln, &s.conns))
 	return nil
 }
@@ -218,6 +224,7 @@ func gatewayConfig(o Options, client *forebay.Client, stores *config.Stores) gat
 		Client: client, Open: len(f.Keys) == 0, Logger: o.Logger, Version: o.Version, LogRequests: f.Log.Requests,
 		MaxBody: g.MaxBody, MaxHeader: g.MaxHeader, HeaderTimeout: g.HeaderTimeout, IdleTimeout: g.IdleTimeout,
 		BodyTimeout: g.BodyTimeout, BodyRate: g.BodyRate, WriteTimeout: g.WriteTimeout, PublicMetrics: g.PublicMetrics, Announce: g.Announce,
+		RepeatedSignatures: sigv4.Repeats(g.RepeatedSignatures),
 	}
 	if stores != nil {
 		cfg.WebhookSecret = stores.HookSecrets()
@@ -290,6 +297,9 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	var wg, client sync.WaitGroup
 	client.Go(func() { _ = s.client.Run(work) })
+	if s.fleet != nil {
+		client.Go(func() { _ = s.fleet.Run(work) })
+	}
 	unwatch := s.startWatch()
 	defer func() { _ = unwatch() }() // stop has told its error
 	if s.warmup != nil {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,11 +20,13 @@ import (
 	"github.com/forebay-ai/forebay/config"
 	"github.com/forebay-ai/forebay/console"
 	"github.com/forebay-ai/forebay/dashboard"
+	"github.com/forebay-ai/forebay/internal/estimate"
 	"github.com/forebay-ai/forebay/ledger"
 	"github.com/forebay-ai/forebay/monitor"
 	"github.com/forebay-ai/forebay/observe"
 	"github.com/forebay-ai/forebay/requestlog"
 	"github.com/forebay-ai/forebay/telemetry"
+	"github.com/forebay-ai/forebay/telemetry/cloudwatch"
 )
 
 // watching is what watches a client: series, alarms, the log of calls, the books, traces.
@@ -32,8 +36,10 @@ type watching struct {
 	observer *observe.Observer
 	calls    *requestlog.Log // nil where calls are not logged
 	books    *ledger.Ledger
+	budgets  *budget.Book // nil without books
 	notify   *notify.Dispatcher
 	traces   *telemetry.Exporter // nil where nothing is sent
+	metrics  *cloudwatch.Sink    // nil where nothing is published
 	conns    *atomic.Int64       // open connections of callers
 	log      *slog.Logger
 
@@ -68,6 +74,11 @@ func newWatching(ctx context.Context, o Options, stores *config.Stores, cfg *for
 	if err := w.openTraces(ctx, o); err != nil {
 		return nil, err
 	}
+	if w.metrics, err = w.cfg.CloudWatch.Open(ctx, cloudwatch.Config{
+		Operations: slices.Sorted(maps.Keys(cfg.Operations)), Gatherer: gatherer{w}, OnDrop: w.lose("cloudwatch"), Logger: o.Logger,
+	}); err != nil {
+		return nil, err
+	}
 	if w.observer, err = observe.New(ctx, w.observed(stores)); err != nil {
 		return nil, err
 	}
@@ -82,8 +93,7 @@ func budgetNames(rules []budget.Rule) (names []string) {
 	return names
 }
 
-// callStore is the log's store, or none: a nil *sqlite.Log would be a store that is not
-// nil.
+// callStore is the log's store, or none: a nil log would be a store that is not nil.
 func callStore(s *config.Stores) requestlog.Store {
 	if log := s.Log(); log != nil {
 		return log
@@ -136,11 +146,16 @@ func (w *watching) openBooks(ctx context.Context, stores *config.Stores, cfg *fo
 	for _, op := range cfg.Operations {
 		longest = max(longest, op.Deadline)
 	}
-	book, err := budget.New(budget.Config{Rules: w.cfg.Budgets, Lease: max(leastLease, longest+time.Minute)})
+	var flush time.Duration
+	if _, shared := store.(ledger.Sharer); shared {
+		flush = time.Second // each write has its price, and reservations that end before it none
+	}
+	var err error
+	w.budgets, err = budget.New(budget.Config{Rules: w.cfg.Budgets, Lease: max(leastLease, longest+time.Minute), Shared: stores.Fleet() != nil})
 	if err != nil {
 		return err
 	}
-	w.books, err = ledger.Open(ctx, ledger.Config{Store: store, Budgets: book, Estimate: estimate(*cfg), OnDrop: w.lose("ledger"), Logger: w.log})
+	w.books, err = ledger.Open(ctx, ledger.Config{Store: store, Budgets: w.budgets, Flush: flush, Estimate: estimate.Of(*cfg), OnDrop: w.lose("ledger"), Logger: w.log})
 	if err != nil {
 		return err
 	}
@@ -182,6 +197,9 @@ func (w *watching) bind(c *forebay.Client) {
 	if w.traces != nil {
 		c.Monitor().Attach(w.traces)
 	}
+	if w.metrics != nil {
+		c.Monitor().Attach(w.metrics)
+	}
 }
 
 // run does the work beside calls until ctx ends, and then writes what is left.
@@ -204,6 +222,9 @@ func (w *watching) run(ctx context.Context) error {
 	}
 	if w.books != nil {
 		work("books", w.books.Run)
+	}
+	if w.metrics != nil {
+		work("metrics for CloudWatch", w.metrics.Run)
 	}
 	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

@@ -22,8 +22,14 @@ type Layer struct {
 // (cache, queue, limit, breaker, degrade, cost, privacy, monitor) and for config
 // and gateway. One table on purpose: rows read best together.
 func Table() []Layer {
-	// Providers are handed to forebay.New; only what builds a Config imports them.
-	wiring := []string{"config", "internal/app"}
+	return append(policies(), doors()...)
+}
+
+// wiring is what builds a Config: providers and stores are handed to forebay.New.
+func wiring(others ...string) []string { return append(others, "config", "internal/app") }
+
+// policies are the rows up to the root package. One table on purpose: rows read best together.
+func policies() []Layer {
 	return []Layer{
 		{Package: "llm", Layer: 0, StdOnly: true},
 		{Package: "envelope", Layer: 0},
@@ -32,6 +38,8 @@ func Table() []Layer {
 		{Package: "internal/archtest", Layer: 0, StdOnly: true},
 		{Package: "internal/testreport", Layer: 0, StdOnly: true},
 
+		{Package: "internal/awstest", Layer: 0, Importers: []string{}},
+		{Package: "internal/runtimeapi", Layer: 0, StdOnly: true, Importers: []string{}},
 		{Package: "internal/crashtest", Layer: 0, StdOnly: true, Importers: []string{}},
 
 		{Package: "llm/llmtest", Layer: 1},
@@ -53,7 +61,13 @@ func Table() []Layer {
 		{Package: "alarm", Layer: 1},
 		{Package: "budget", Layer: 1},
 		{Package: "requestlog", Layer: 1},
-		{Package: "access", Layer: 1},
+		{Package: "access", Layer: 2},
+		{Package: "access/sigv4", Layer: 1},
+		{Package: "awsclient", Layer: 1},
+		{Package: "awsclient/responsecache", Layer: 2},
+		{Package: "telemetry/xray", Layer: 0, StdOnly: true},
+		{Package: "telemetry/cloudwatch/names", Layer: 0, StdOnly: true},
+		{Package: "telemetry/cloudwatch", Layer: 2, Importers: wiring("internal/lambdaapp")},
 		{Package: "internal/memnet", Layer: 1},
 		{Package: "internal/replay", Layer: 1},
 
@@ -69,48 +83,72 @@ func Table() []Layer {
 		{Package: "config/internal/textdir", Layer: 2, Importers: []string{"config"}},
 		{Package: "provider/internal/exchange", Layer: 3, Importers: []string{"provider/openai", "provider/bedrock"}},
 		{Package: "provider/internal/wiretest", Layer: 3, Importers: []string{}},
-		{Package: "provider/openai", Layer: 4, Importers: wiring},
-		{Package: "provider/bedrock", Layer: 4, Importers: wiring},
+		{Package: "provider/openai", Layer: 4, Importers: wiring()},
+		{Package: "provider/bedrock", Layer: 4, Importers: wiring()},
 		// The command line serves the simulated provider by itself and scripts its faults.
-		{Package: "provider/simulated", Layer: 4, Importers: append([]string{"internal/cli"}, wiring...)},
+		{Package: "provider/simulated", Layer: 4, Importers: wiring("internal/cli")},
 		{Package: "store/storetest", Layer: 2, Importers: []string{}},
 		{Package: "store/storetest/backlogtest", Layer: 2, Importers: []string{}},
 		{Package: "store/sqlite/internal/sqlfile", Layer: 1, Importers: []string{"store/sqlite", "store/sqlite/internal/keydb", "store/sqlite/internal/queuedb", "store/sqlite/internal/logdb"}},
 		{Package: "store/sqlite/internal/logdb", Layer: 3, Importers: []string{"store/sqlite"}},
 		{Package: "store/sqlite/internal/keydb", Layer: 2, Importers: []string{"store/sqlite"}},
 		{Package: "store/sqlite/internal/queuedb", Layer: 2, Importers: []string{"store/sqlite"}},
-		{Package: "store/sqlite", Layer: 4, Importers: wiring},
+		{Package: "store/sqlite", Layer: 4, Importers: wiring("config/internal/local")},
+		{Package: "config/internal/local", Layer: 5, Importers: []string{"config"}},
+		{Package: "store/dynamo/internal/calls", Layer: 1, Importers: []string{"store/dynamo", "store/dynamo/internal/jobtable"}},
+		{Package: "store/dynamo/internal/jobtable", Layer: 2, Importers: []string{"store/dynamo"}},
+		{Package: "store/dynamo", Layer: 4, Importers: wiring("internal/cli/awscmd")},
+		{Package: "fleet", Layer: 1},
 		{Package: "store/storetest/ledgertest", Layer: 3, Importers: []string{}},
 		{Package: "store/storetest/logtest", Layer: 3, Importers: []string{}},
-		{Package: "cost/prices", Layer: 2, Importers: append([]string{"cost/prices/gen", "cost/prices/internal/tables"}, wiring...)},
+		{Package: "cost/prices", Layer: 2, Importers: wiring("cost/prices/gen", "cost/prices/internal/tables")},
 		{Package: "cost/prices/internal/tables", Layer: 3, Importers: []string{"cost/prices/gen"}},
 		{Package: "cost/prices/gen", Layer: 4, Importers: []string{}},
 		{Package: "ledger", Layer: 2},
 		{Package: "alarm/notify", Layer: 2},
 		{Package: "alarm/export", Layer: 2},
-		{Package: "telemetry", Layer: 2, Importers: wiring},
+		{Package: "telemetry", Layer: 2, Importers: wiring()},
 		{Package: "jobs", Layer: 2},
 		{Package: "jobs/form", Layer: 2, Importers: []string{"."}},
 		{Package: "health", Layer: 2},
 		{Package: "upstream", Layer: 2},
 		{Package: ".", Layer: 3},
+	}
+}
 
+// doors are the rows of what is made of the root package. One table on purpose: rows read best together.
+func doors() []Layer {
+	return []Layer{
 		{Package: "warmup", Layer: 4},
 		{Package: "observe", Layer: 4},
+		{Package: "internal/estimate", Layer: 4},
+		{Package: "integration/intercept", Layer: 4},
+		{Package: "integration/middleware", Layer: 4},
+		{Package: "integration/roundtripper", Layer: 5},
+		{Package: "integration/bedrockmw", Layer: 5},
 
-		{Package: "config", Layer: 5},
+		{Package: "config", Layer: 6},
 		{Package: "gateway/form", Layer: 4, Importers: []string{"gateway"}},
+		{Package: "gateway/head", Layer: 4, Importers: []string{"gateway"}},
+		{Package: "gateway/wire", Layer: 1, StdOnly: true, Importers: []string{"gateway"}},
 		{Package: "gateway", Layer: 5},
 
 		{Package: "console", Layer: 6},
 		{Package: "dashboard", Layer: 6, Importers: []string{"internal/app"}},
 		{Package: "deploy/observability", Layer: 6, Importers: []string{}},
 
+		{Package: "awslambda", Layer: 6, Importers: []string{"internal/lambdaapp", "cmd/forebay-lambda"}},
+
+		{Package: "internal/lambdaapp", Layer: 7, Importers: []string{"cmd/forebay-lambda"}},
 		{Package: "internal/app", Layer: 7},
+		{Package: "internal/cli/keypair", Layer: 7, Importers: []string{"internal/cli"}},
+		{Package: "internal/cli/awscmd", Layer: 7, Importers: []string{"internal/cli"}},
 		{Package: "internal/cli/show", Layer: 7, Importers: []string{"internal/cli"}},
 		{Package: "internal/cli/top", Layer: 7, Importers: []string{"internal/cli"}},
 		{Package: "internal/cli", Layer: 8},
 		{Package: "cmd/forebay", Layer: 9},
+		{Package: "cmd/forebay-lambda", Layer: 9},
+		{Package: "internal/runtimeapi/hello", Layer: 9, Importers: []string{}},
 	}
 }
 

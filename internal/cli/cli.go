@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/forebay-ai/forebay/config"
+	"github.com/forebay-ai/forebay/internal/cli/keypair"
 )
 
 // Streams are the outside of a command.
@@ -45,8 +46,8 @@ failing provider, and measures every step.`,
 	root.SetArgs(args)
 	root.AddCommand(serveCommand(s), demoCommand(s), replayCommand(s), simulateCommand(s),
 		cacheCommand(s), jobsCommand(s), storeCommand(s), targetsCommand(s), breakerCommand(s), explainCommand(s),
-		topCommand(s), requestsCommand(s), alarmsCommand(s), costCommand(s),
-		validateCommand(s), configCommand(s), versionCommand(s))
+		topCommand(s), requestsCommand(s), alarmsCommand(s), costCommand(s), awsCommand(s),
+		keypair.Command(s.Out, group, noArguments, func(err error) error { return usageError{err} }), validateCommand(s), configCommand(s), versionCommand(s))
 	group(root)
 	root.SetHelpCommand(helpCommand())
 	addCompletion(root)

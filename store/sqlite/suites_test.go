@@ -30,6 +30,7 @@ func open(t testing.TB, change ...func(*sqlite.Config)) *sqlite.Store {
 
 func TestCache(t *testing.T) {
 	storetest.Cache(t, func(t *testing.T) cache.Store { return open(t).Cache() })
+	storetest.CacheBatches(t, func(t *testing.T) cache.Store { return open(t).Cache() })
 }
 
 func TestJournal(t *testing.T) {

@@ -34,7 +34,7 @@ func brokens() map[string]broken {
 func brokenCaches() map[string]broken {
 	return map[string]broken{
 		"a write is lost": {"Cache", "what_is_written_comes_back", func(m *storetest.Memory) any { return &lossy{Memory: m} }},
-		"half a batch": {"Cache", "a_batch_is_written_whole_or_not_at_all", func(m *storetest.Memory) any {
+		"half a batch": {"CacheBatches", "a_batch_is_written_whole_or_not_at_all", func(m *storetest.Memory) any {
 			return cacheOf{Memory: m, write: func(ctx context.Context, all []cache.Record) error {
 				for _, r := range all {
 					if err := m.Write(ctx, []cache.Record{r}); err != nil {
@@ -102,6 +102,21 @@ func brokenCaches() map[string]broken {
 			}}
 		}},
 		"delete looks only ahead": {"Cache", "delete_reaches_what_was_written_meanwhile", func(m *storetest.Memory) any { return &walking{Memory: m} }},
+		"half a record": {"Cache", "a_record_is_written_whole_or_not_at_all", func(m *storetest.Memory) any {
+			return cacheOf{Memory: m, write: func(ctx context.Context, all []cache.Record) error {
+				for _, r := range all {
+					half := r
+					half.Sealed = half.Sealed[:len(half.Sealed)/2]
+					if err := m.Write(ctx, []cache.Record{half}); err != nil {
+						return err
+					}
+					if err := m.Write(ctx, []cache.Record{r}); err != nil {
+						return err
+					}
+				}
+				return nil
+			}}
+		}},
 		"count of everything": {"Cache", "count", func(m *storetest.Memory) any {
 			return cacheOf{Memory: m, count: func(ctx context.Context, _ cache.Selection) (cache.Size, error) {
 				return m.Count(ctx, cache.Selection{})
@@ -145,7 +160,7 @@ func brokenKeys() map[string]broken {
 	return map[string]broken{
 		"shreds the tenant's own only": {"Keys", "shredding_a_tenant", func(m *storetest.Memory) any { return &shredding{Memory: m, own: true} }},
 		"shreds the user of all":       {"Keys", "shredding_a_user", func(m *storetest.Memory) any { return &shredding{Memory: m, all: true} }},
-		"keys are saved one by one": {"Keys", "keys_are_saved_together_or_not_at_all", func(m *storetest.Memory) any {
+		"keys are saved one by one": {"KeysTogether", "keys_are_saved_together_or_not_at_all", func(m *storetest.Memory) any {
 			return keysOf{Memory: m, save: func(ctx context.Context, all []envelope.WrappedKey) error {
 				for _, k := range all {
 					if err := m.Save(ctx, k); err != nil {
@@ -190,6 +205,12 @@ func TestBroken(t *testing.T) {
 	})
 	t.Run("Journal", func(t *testing.T) {
 		storetest.Journal(t, func(*testing.T) cache.Journal { return b.make(storetest.NewMemory()).(cache.Journal) })
+	})
+	t.Run("CacheBatches", func(t *testing.T) {
+		storetest.CacheBatches(t, func(*testing.T) cache.Store { return b.make(storetest.NewMemory()).(cache.Store) })
+	})
+	t.Run("KeysTogether", func(t *testing.T) {
+		storetest.KeysTogether(t, func(*testing.T) envelope.KeyStore { return b.make(storetest.NewMemory()).(envelope.KeyStore) })
 	})
 	t.Run("Keys", func(t *testing.T) {
 		storetest.Keys(t, func(*testing.T) envelope.KeyStore { return b.make(storetest.NewMemory()).(envelope.KeyStore) })

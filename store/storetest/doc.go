@@ -4,7 +4,7 @@
 // Cache, Journal and Keys are the conformance suites: each runs offline, opens the
 // implementation with a function that it is given, and reads like the contract, one
 // subtest a rule. Durable adds what holds for stores that last: all is found again
-// after a restart. CacheModel compares a store with a plain map under random operations;
+// after a restart; CacheBatches and KeysTogether what stores promise that write in transactions. CacheModel compares a store with a plain map under random operations;
 // the suite Cache includes it.
 //
 // Memory implements all three contracts in memory. It is for tests, here and

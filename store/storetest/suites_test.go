@@ -12,12 +12,14 @@ import (
 func TestMemory(t *testing.T) {
 	t.Run("Cache", func(t *testing.T) {
 		storetest.Cache(t, func(*testing.T) cache.Store { return storetest.NewMemory() })
+		storetest.CacheBatches(t, func(*testing.T) cache.Store { return storetest.NewMemory() })
 	})
 	t.Run("Journal", func(t *testing.T) {
 		storetest.Journal(t, func(*testing.T) cache.Journal { return storetest.NewMemory() })
 	})
 	t.Run("Keys", func(t *testing.T) {
 		storetest.Keys(t, func(*testing.T) envelope.KeyStore { return storetest.NewMemory() })
+		storetest.KeysTogether(t, func(*testing.T) envelope.KeyStore { return storetest.NewMemory() })
 	})
 	t.Run("Durable", func(t *testing.T) {
 		kept := map[string]*storetest.Memory{}

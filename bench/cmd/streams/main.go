@@ -207,7 +207,7 @@ const config = `keys:
   - {name: bench, secret: ` + subject.Key + `, tenant: bench, scopes: [call, metrics]}
 models:
   "*": {targets: [{provider: mock}]}
-limits: {max_concurrent: 20000}
+limits: {max_concurrent: 20000, adaptive: false}
 defaults: {deadline: 10m}
 `
 

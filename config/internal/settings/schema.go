@@ -27,10 +27,16 @@ type Key struct {
 	Example string
 	// Doc says in full sentences what it does.
 	Doc string
-	// Only is the type that the mapping around it must have; empty for all.
+	// Only are the types that the mapping around it may have, with spaces between; empty
+	// for all.
 	Only string
 	// Later marks what is not done yet; nil for what is.
 	Later *Later
+}
+
+// For says whether a mapping of a type may have the key.
+func (k *Key) For(kind string) bool {
+	return k.Only == "" || slices.Contains(strings.Fields(k.Only), kind)
 }
 
 // Later says how a key is treated that belongs to the format and has no effect yet.

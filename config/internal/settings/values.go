@@ -169,7 +169,7 @@ func defaultSetting(s *Schema, k *Key, path []string) *Setting {
 func (v *Values) Each(visit func(s *Setting)) {
 	for _, k := range v.Schema.Keys {
 		v.Expand(Elements(k.Path), nil, func(path []string) {
-			if k.Only != "" && v.Text(path[0], path[1], "type") != k.Only && v.settings[Join(path)] == nil {
+			if k.Only != "" && !k.For(v.Text(path[0], path[1], "type")) && v.settings[Join(path)] == nil {
 				return
 			}
 			if s := v.Get(path...); s != nil {

@@ -17,9 +17,17 @@ import (
 // is in it; it is nil where the store does not last.
 type Open = func(t *testing.T) (s ledger.Store, reopen func() ledger.Store)
 
-// Run checks an implementation of ledger.Store.
+// Run checks an implementation of ledger.Store that writes in transactions.
 func Run(t *testing.T, open Open) {
-	for _, r := range slices.Concat(spendRules(), holdRules(), batchRules()) {
+	run(t, open, append(batchRules(5000), rule{"no reader sees half a batch", torn}))
+}
+
+// RunSlow checks one that does not, and that takes milliseconds for each row: readers may see a part of a batch that is just being
+// written, and the suite writes fewer rows.
+func RunSlow(t *testing.T, open Open) { run(t, open, batchRules(500)) }
+
+func run(t *testing.T, open Open, batches []rule) {
+	for _, r := range slices.Concat(spendRules(), holdRules(), batches) {
 		t.Run(r.name, func(t *testing.T) {
 			s, _ := open(t)
 			r.check(t, s)

@@ -82,6 +82,7 @@ func within(t testing.TB, d time.Duration) context.Context {
 
 func TestKeys(t *testing.T) {
 	storetest.Keys(t, func(t *testing.T) envelope.KeyStore { return open(t, t.TempDir()) })
+	storetest.KeysTogether(t, func(t *testing.T) envelope.KeyStore { return open(t, t.TempDir()) })
 }
 
 // After a sync that failed the file is opened anew, and what was acknowledged before

@@ -1,0 +1,203 @@
+package gateway
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/forebay-ai/forebay/access"
+	"github.com/forebay-ai/forebay/dialect/bedrock"
+	"github.com/forebay-ai/forebay/gateway/form"
+	"github.com/forebay-ai/forebay/llm"
+)
+
+// The Bedrock door: what the AWS SDKs call where their endpoint is set to this gateway's
+// address with /bedrock behind it.
+const (
+	pathBedrock = "/bedrock/"
+	pathModels  = pathBedrock + "model/"
+)
+
+// bedrockCall is one of the calls of Bedrock's runtime.
+type bedrockCall struct {
+	name           string // the path's last segment
+	invoke, stream bool
+	doc            string
+}
+
+func bedrockCalls() []bedrockCall {
+	return []bedrockCall{
+		{"converse", false, false, "A conversation in the form of Bedrock's Converse, for AWS SDKs with this endpoint."},
+		{"converse-stream", false, true, "The same as a stream of events (ConverseStream)."},
+		{"invoke", true, false, "A call in the model's own form (InvokeModel): Anthropic, Nova, Titan; embeddings too."},
+		{"invoke-with-response-stream", true, true, "The same as a stream of events (InvokeModelWithResponseStream)."},
+	}
+}
+
+// bedrockRoutes are the routes of the door. Their paths are matched as they were sent,
+// escapes included, because ids of models have slashes and colons.
+func bedrockRoutes() []route {
+	var all []route
+	for _, call := range bedrockCalls() {
+		all = append(all, route{
+			Route: Route{"POST", pathModels + "{id}/" + call.name, access.Call, call.doc}, style: aws,
+			handle: func(g *Gateway, x *visit) error { return g.bedrock(x, call) },
+		})
+	}
+	return all
+}
+
+// bedrock serves a call.
+func (g *Gateway) bedrock(x *visit, call bedrockCall) error {
+	model, err := modelID(x.variable)
+	if err != nil {
+		return err
+	}
+	settings, err := call.settings(x.r.Header)
+	if err != nil {
+		return err
+	}
+	if call.stream {
+		x.set("X-Amzn-Bedrock-Content-Type", jsonType) // of what is in the events
+	}
+	fill := func(req *llm.Request, body []byte) error {
+		req.Settings = settings
+		return call.fill(req, model, body)
+	}
+	if call.invoke {
+		return g.complete(x, fill, "application/octet-stream") // which SDKs send where the program names no type
+	}
+	return g.complete(x, fill)
+}
+
+// bedrockCallAt finds the call that a path of the door is for, and the model's id as it
+// stands there; nil for other paths.
+func bedrockCallAt(path string) (call *bedrockCall, id string) {
+	rest, ok := strings.CutPrefix(path, pathModels)
+	if i := strings.LastIndexByte(rest, '/'); ok && i > 0 {
+		for _, c := range bedrockCalls() {
+			if c.name == rest[i+1:] {
+				return &c, rest[:i]
+			}
+		}
+	}
+	return nil, ""
+}
+
+// bedrockRequest makes the request that body would be at a path of the door. It is for
+// requests whose answers are kept, so for calls with a whole answer.
+func (x *visit) bedrockRequest(call *bedrockCall, id string, c *form.Controls, body []byte) (*llm.Request, error) {
+	if call.stream {
+		return nil, &llm.Error{
+			Kind: llm.CallerInvalidRequest, Param: "path", Message: "a streamed call of Bedrock's cannot be named here",
+			Fix: "Name the same call without a stream: converse or invoke.",
+		}
+	}
+	model, err := modelID(id)
+	if err != nil {
+		return nil, err
+	}
+	req, err := x.request(c)
+	if err == nil {
+		err = call.fill(req, model, body)
+	}
+	return req, err
+}
+
+// fill puts a body into req.
+func (c *bedrockCall) fill(req *llm.Request, model string, body []byte) (err error) {
+	req.Dialect, req.Endpoint = bedrock.Converse{}, llm.Chat
+	if c.invoke {
+		req.Dialect = bedrock.Invoke{}
+		if bedrock.IsEmbeddings(model) {
+			req.Endpoint = llm.Embeddings
+		}
+		_, err = bedrock.ParseInvoke(model, body)
+	} else {
+		_, err = bedrock.ParseConverse(body)
+	}
+	req.Model, req.Stream, req.Body = model, c.stream, body
+	if err == nil && form.NamesS3(body) {
+		return &llm.Error{
+			Kind: llm.CallerInvalidRequest, Param: "s3Location", Message: "a location in S3 is not passed on: it would be read with the gateway's rights",
+			Fix: "Send the bytes in place of the location.",
+		}
+	}
+	return err
+}
+
+// headersOfInvoke are headers in which InvokeModel has what Converse has in its body; each
+// with the value that asks for nothing.
+var headersOfInvoke = [...][2]string{
+	{"X-Amzn-Bedrock-Guardrailidentifier", ""},
+	{"X-Amzn-Bedrock-Guardrailversion", ""},
+	{"X-Amzn-Bedrock-Trace", "DISABLED"},
+	{"X-Amzn-Bedrock-Performanceconfig-Latency", "standard"},
+	{"X-Amzn-Bedrock-Service-Tier", "default"},
+}
+
+// settings are what a request says in headers. Where they would not reach a model it is
+// refused: a guardrail that is left out unseen is worse than none.
+func (c *bedrockCall) settings(h http.Header) (llm.Settings, error) {
+	pairs := map[string]string{}
+	for _, header := range headersOfInvoke {
+		value := h.Get(header[0])
+		switch {
+		case value == "" || value == header[1]:
+		case !c.invoke:
+			return "", form.Header(header[0], "is not for Converse", "Use the body's guardrailConfig, performanceConfig and serviceTier.")
+		case len(h[header[0]]) > 1 || len(value) > form.MaxName || !access.PlainText(value):
+			return "", form.Header(header[0], "is not one plain text", "Send it once, as the AWS SDKs do.")
+		default:
+			pairs[header[0]] = value
+		}
+	}
+	if c.stream && form.Prefer(h["Prefer"]).Async {
+		return "", form.Header("Prefer", "asks for a job of a streamed call", "A job's answer is whole: use converse or invoke.")
+	}
+	return llm.MakeSettings(pairs), nil
+}
+
+// modelID reads the id of a model in a path, as it was sent: escaped or not, with the
+// same meaning. What is left over after that is refused, so that nobody on the way can
+// take the path for another: escapes within escapes, and segments that lead elsewhere.
+func modelID(escaped string) (string, error) {
+	id, err := url.PathUnescape(escaped)
+	fault := ""
+	switch {
+	case err != nil || strings.ContainsFunc(id, notOfModels):
+		fault = "has characters that no model's name has"
+	case len(id) > form.MaxName:
+		return "", checkModel(id)
+	}
+	for segment := range strings.SplitSeq(id, "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			fault = "has a segment that is empty or made of dots"
+		}
+	}
+	if fault == "" {
+		return id, nil
+	}
+	return "", &llm.Error{
+		Kind: llm.CallerInvalidRequest, Param: "modelId", Message: "the model's id in the path " + fault,
+		Fix: "Send a name under models, an id or an ARN of Bedrock, escaped once: letters, digits and - . _ : / @ + ~",
+	}
+}
+
+// notOfModels says that a character is in no model's name.
+func notOfModels(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-._:/@+~", c)
+}
+
+// matchModels finds the routes of a path below the door, as it was sent. The path's last
+// segment names the call, and all between is the model's id: it may hold slashes, but
+// begins and ends where there is one way to see it.
+func (t *table) matchModels(escaped string) (found []*route, variable string) {
+	for i := range t.models {
+		p := &t.models[i]
+		if len(escaped) > len(p.prefix)+len(p.suffix) && strings.HasPrefix(escaped, p.prefix) && strings.HasSuffix(escaped, p.suffix) {
+			return p.routes, escaped[len(p.prefix) : len(escaped)-len(p.suffix)]
+		}
+	}
+	return nil, ""
+}
