@@ -17,7 +17,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/forebay-ai/forebay/internal/awstest"
 	"github.com/forebay-ai/forebay/internal/runtimeapi"
+	"github.com/forebay-ai/forebay/store/dynamo"
 )
 
 // mostBytes is what the binary may have: a larger one takes longer to be fetched and
@@ -143,6 +147,23 @@ func url(path, body string) []byte {
 
 const chat = "/v1/chat/completions"
 
+// TestMain stops the emulator that the tests have started.
+func TestMain(m *testing.M) { os.Exit(awstest.Run(m)) }
+
+// tables makes the tables of a function on an emulator of DynamoDB, and gives its address.
+func tables(t *testing.T) string {
+	t.Helper()
+	endpoint := awstest.Dynalite(t)
+	client := dynamodb.NewFromConfig(awstest.Config(endpoint))
+	for _, table := range dynamo.Schemas(dynamo.Config{Queue: "t-queue", Cache: "t-cache", Ledger: "t-ledger", Control: "t-control"}) {
+		table.DeletionProtectionEnabled = nil // the emulator would say so in each answer
+		if _, err := client.CreateTable(t.Context(), &table); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return endpoint
+}
+
 func testCalls(t *testing.T, bootstrap string) {
 	config := filepath.Join(t.TempDir(), "forebay.yaml")
 	text := fmt.Sprintf(`
@@ -151,12 +172,14 @@ providers: {up: {type: openai, base_url: %q}}
 models: {m: {targets: [{provider: up, model: m}]}}
 operations: {vc-analysis: {model: m}}
 retry: {max: 0}
-store: {dir: %q}
-`, model(t), t.TempDir())
+store:
+  master_key: "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"
+  dynamodb: {region: %s, endpoint: %q, queue: t-queue, cache: t-cache, ledger: t-ledger, control: t-control}
+`, model(t), awstest.Region, tables(t))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	api, log := function(t, bootstrap, "FOREBAY_CONFIG="+config)
+	api, log := function(t, bootstrap, "FOREBAY_CONFIG="+config, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	do := func(e runtimeapi.Event) runtimeapi.Answer {

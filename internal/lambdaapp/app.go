@@ -14,6 +14,7 @@ import (
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/access"
+	"github.com/forebay-ai/forebay/access/sigv4"
 	"github.com/forebay-ai/forebay/awslambda"
 	"github.com/forebay-ai/forebay/budget"
 	"github.com/forebay-ai/forebay/config"
@@ -35,8 +36,8 @@ type Options struct {
 	Log io.Writer
 	// Version is shown by the gateway's index; may be empty.
 	Version string
-	// Export, where not nil, is told of the client's monitor once, and returns what
-	// writes the metrics out at the end of an invocation.
+	// Export is told of the client's monitor once, and returns what writes the metrics out
+	// at the end of an invocation. Nil means as metrics.cloudwatch says.
 	Export func(*monitor.Monitor) (flush func(context.Context) error, err error)
 }
 
@@ -127,6 +128,8 @@ func (a *App) makeClient(ctx context.Context, o Options) error {
 	a.base.Monitor = a.client.Monitor()
 	if o.Export != nil {
 		a.export, err = o.Export(a.client.Monitor())
+	} else {
+		a.export, err = a.publish(ctx, a.client.Monitor(), w.CloudWatch)
 	}
 	return err
 }
@@ -194,10 +197,10 @@ func (a *App) doorConfig(o Options) gateway.Config {
 		Open: len(f.Keys) == 0, Logger: a.log, Version: o.Version, LogRequests: f.Log.Requests,
 		MaxBody: g.MaxBody, MaxHeader: g.MaxHeader, PublicMetrics: g.PublicMetrics,
 		Announce:      -1, // who waits in front of Lambda sees no comment before the head's own bytes
-		WebhookSecret: a.stores.HookSecrets(),
+		WebhookSecret: a.stores.HookSecrets(), RepeatedSignatures: sigv4.Repeats(g.RepeatedSignatures),
 	}
 	for _, k := range f.Keys {
-		cfg.Keys = append(cfg.Keys, access.Key{Name: k.Name, Secret: k.Secret, Tenant: k.Tenant, Scopes: k.Scopes, Bands: k.Bands, Expires: k.Expires})
+		cfg.Keys = append(cfg.Keys, access.Key{Name: k.Name, Secret: k.Secret, AccessKeyID: k.AccessKeyID, Tenant: k.Tenant, Scopes: k.Scopes, Bands: k.Bands, Expires: k.Expires})
 	}
 	return cfg
 }

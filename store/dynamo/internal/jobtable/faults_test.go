@@ -172,7 +172,7 @@ func (f *faults) stale(request string, resp *http.Response) (*http.Response, err
 // TestStoreThrottledAndStale runs the suite where every tenth call is throttled, and indexes are up to a second old: nobody
 // may notice.
 func TestStoreThrottledAndStale(t *testing.T) {
-	if !long {
+	if !soak {
 		// The rules that lists and several changes at once depend on; all of them take half a minute.
 		t.Run("model", func(t *testing.T) {
 			f, open := faulty(t, &faults{throttle: 0.1, lag: time.Second})

@@ -22,6 +22,10 @@ import (
 // long is whether tests take the time that they would like to have.
 var long = os.Getenv("FOREBAY_LONG") != ""
 
+// soak is whether tests take the many minutes that the emulator needs for thousands of jobs, and for all of a suite under
+// faults: FOREBAY_SOAK=1 go test -timeout 60m ./store/dynamo/internal/jobtable
+var soak = os.Getenv("FOREBAY_SOAK") != ""
+
 func TestMain(m *testing.M) {
 	if os.Getenv("JOBTABLE_WORKER") != "" {
 		fmt.Fprintln(os.Stderr, worker())

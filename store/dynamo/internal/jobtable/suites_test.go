@@ -24,7 +24,7 @@ func tooLong(t *testing.T) bool {
 	if suite, rule, _ := strings.Cut(t.Name(), "/"); suite != "TestStore" {
 		return rule == "a_page_is_bounded" || rule == "model"
 	}
-	return !long && strings.HasSuffix(t.Name(), "a_page_is_bounded")
+	return !soak && strings.HasSuffix(t.Name(), "a_page_is_bounded")
 }
 
 func TestStore(t *testing.T) {
