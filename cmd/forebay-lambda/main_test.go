@@ -164,7 +164,9 @@ func tables(t *testing.T) string {
 	return endpoint
 }
 
-func testCalls(t *testing.T, bootstrap string) {
+// configuration is the file of a function with a model, an operation and tables.
+func configuration(t *testing.T) string {
+	t.Helper()
 	config := filepath.Join(t.TempDir(), "forebay.yaml")
 	text := fmt.Sprintf(`
 keys: [{name: web, secret: secret-of-web, scopes: [call, jobs]}]
@@ -179,7 +181,11 @@ store:
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	api, log := function(t, bootstrap, "FOREBAY_CONFIG="+config, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
+	return config
+}
+
+func testCalls(t *testing.T, bootstrap string) {
+	api, log := function(t, bootstrap, "FOREBAY_CONFIG="+configuration(t), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	do := func(e runtimeapi.Event) runtimeapi.Answer {

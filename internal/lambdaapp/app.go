@@ -104,16 +104,7 @@ func (a *App) makeClient(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	a.base.Metrics = monitor.Config{
-		Objective: w.Objective, Functions: w.Functions, Version: o.Version,
-		Custom: append(slices.Clone(w.Custom), monitor.CustomMetric{
-			Name: initMetric, Unit: "s", Kind: monitor.CustomHistogram, CloudWatch: "InitDuration",
-			Doc: "Time from the start of a Lambda environment's process until it takes its first event.",
-		}),
-	}
-	for _, rule := range w.Budgets {
-		a.base.Metrics.Budgets = append(a.base.Metrics.Budgets, rule.Name)
-	}
+	a.base.Metrics = measured(w, o.Version)
 	a.base.Logger, a.base.Cache.Logger = a.log, a.log
 	noRenewals(&a.base)
 	if w.Books {
@@ -132,6 +123,21 @@ func (a *App) makeClient(ctx context.Context, o Options) error {
 		a.export, err = a.publish(ctx, a.client.Monitor(), w.CloudWatch)
 	}
 	return err
+}
+
+// measured is the monitor's configuration: the file's, and the start's own metric.
+func measured(w config.Watch, version string) monitor.Config {
+	m := monitor.Config{
+		Objective: w.Objective, Functions: w.Functions, Version: version,
+		Custom: append(slices.Clone(w.Custom), monitor.CustomMetric{
+			Name: initMetric, Unit: "s", Kind: monitor.CustomHistogram, CloudWatch: "InitDuration",
+			Doc: "Time from the start of a Lambda environment's process until it takes its first event.",
+		}),
+	}
+	for _, rule := range w.Budgets {
+		m.Budgets = append(m.Budgets, rule.Name)
+	}
+	return m
 }
 
 // noRenewals gives no stale answers that are renewed behind: they would be renewed when
