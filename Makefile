@@ -81,6 +81,10 @@ bench-policies: ## the policies of one call beside failsafe-go's and gobreaker's
 bench-coldstart: ## from a Lambda function's process to its first byte, beside hello world
 	cd bench && $(GO) run ./cmd/coldstart
 
+.PHONY: bench-streams
+bench-streams: ## ten thousand streams at once beside a bare reverse proxy
+	cd bench && $(GO) run ./cmd/streams
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	@for t in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | grep -v '^./bench'); do \
