@@ -68,7 +68,7 @@ func effort(err error) fetchError {
 func (k *call) tour(ctx context.Context, f *fetched) error {
 	tr := tour{call: k, draw: rand.Uint64(), tenant: k.client.budgets.Of(k.req.Tenant)}
 	retries := k.client.retry.Max
-	if k.instead != nil {
+	if k.instead != nil || k.req.Repeated {
 		retries = 0
 	} else {
 		tr.earn()

@@ -61,13 +61,25 @@ func (g *Gateway) bedrock(x *visit, call bedrockCall) error {
 		x.set("X-Amzn-Bedrock-Content-Type", jsonType) // of what is in the events
 	}
 	fill := func(req *llm.Request, body []byte) error {
-		req.Settings = settings
+		req.Settings, req.Repeated = settings, repeated(x.r.Header)
 		return call.fill(req, model, body)
 	}
 	if call.invoke {
 		return g.complete(x, fill, "application/octet-stream") // which SDKs send where the program names no type
 	}
 	return g.complete(x, fill)
+}
+
+// repeated says that an AWS SDK has sent this request before. It tries again, by status and
+// type, what we have tried again already, and knows no x-should-retry; so from its second
+// attempt on we leave that to it.
+func repeated(h http.Header) bool {
+	for part := range strings.SplitSeq(h.Get("Amz-Sdk-Request"), ";") {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(part), "attempt="); ok {
+			return n != "1"
+		}
+	}
+	return false
 }
 
 // bedrockCallAt finds the call that a path of the door is for, and the model's id as it

@@ -105,6 +105,9 @@ type Request struct {
 	// NoFallback asks for the error where every target failed, whatever fallbacks
 	// the operation has.
 	NoFallback bool
+	// Repeated says that this is not the caller's first attempt at the call. It is not
+	// repeated here as well: attempts of the caller's and ours add up and do not multiply.
+	Repeated bool
 
 	// Background says that nobody waits for the answer: the call is made for what it
 	// leaves in the cache. It counts as no request of a caller's; what it uses is

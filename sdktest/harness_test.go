@@ -40,37 +40,54 @@ type setup struct {
 	scopes, bands string
 	// via, if not nil, wraps the provider's URL: the gateway is given the result.
 	via func(url string) string
+	// bedrock, if not nil, is what stands behind the gateway instead of the simulated
+	// provider; tokens has it called with a bearer token instead of signatures.
+	bedrock *bedrockServer
+	tokens  bool
 }
 
-// rig is a gateway with a simulated provider behind it, both processes of their own.
+// rig is a gateway with a simulated provider behind it, both processes of their own, or
+// with a server that speaks as Bedrock does.
 type rig struct {
 	gateway, provider *process
+	bedrock           *bedrockServer // nil where there is a provider
 }
 
 // newRig starts what s describes.
 func newRig(t *testing.T, s setup) *rig {
 	t.Helper()
-	r := &rig{provider: start(t, append([]string{"simulate-provider", "--listen", "127.0.0.1:0"}, s.provider...)...)}
-	base := r.provider.url
-	if s.via != nil {
-		base = s.via(base)
+	r := &rig{bedrock: s.bedrock}
+	provider, targets := "", `  "*": {targets: [{provider: sim}]}`
+	var environ []string
+	if s.bedrock != nil {
+		provider, environ = s.bedrock.provider(s)
+		targets = `  "*": {targets: [{provider: bedrock}]}`
+	} else {
+		r.provider = start(t, append([]string{"simulate-provider", "--listen", "127.0.0.1:0"}, s.provider...)...)
+		base := r.provider.url
+		if s.via != nil {
+			base = s.via(base)
+		}
+		provider = fmt.Sprintf(`sim: {type: openai, base_url: "%s/v1"%s}`, base, s.target)
 	}
 	config := fmt.Sprintf(`log: {format: text}
 keys:
   - {name: sdk, secret: %q, tenant: t1, scopes: %s, bands: %s}
   - {name: operator, secret: %q, tenant: t1, scopes: [call, metrics], bands: [low, normal, high, critical]}
+  - {name: pair, access_key_id: %s, secret: %q, tenant: t1, bands: [low, normal, high, critical]}
+  - {name: figures, access_key_id: %s, secret: %q, tenant: t1, scopes: [metrics]}
 providers:
-  sim: {type: openai, base_url: "%s/v1"%s}
+  %s
 models:
 %s
 %s
-`, apiKey, or(s.scopes, "[call, stored]"), or(s.bands, "[low, normal, high, critical]"),
-		operatorKey, base, s.target, or(s.models, `  "*": {targets: [{provider: sim}]}`), s.config)
+`, apiKey, or(s.scopes, "[call, stored]"), or(s.bands, "[low, normal, high, critical]"), operatorKey,
+		pairID, pairSecret, figuresID, figuresSecret, provider, or(s.models, targets), s.config)
 	file := filepath.Join(t.TempDir(), "forebay.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.gateway = start(t, "serve", "--config", file, "--listen", "127.0.0.1:0", "--drain", "2s")
+	r.gateway = startIn(t, environ, "serve", "--config", file, "--listen", "127.0.0.1:0", "--drain", "2s")
 	eventually(t, 5*time.Second, "the gateway is ready", func() bool {
 		res, err := http.Get(r.gateway.url + "/readyz")
 		if err != nil {

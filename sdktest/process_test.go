@@ -44,9 +44,15 @@ var announced = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 // that it reports an internal error, fails t.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
+	return startIn(t, nil, args...)
+}
+
+// startIn is start with more variables in the program's environment.
+func startIn(t *testing.T, environ []string, args ...string) *process {
+	t.Helper()
 	p := &process{done: make(chan struct{})}
 	p.cmd = exec.Command(program, args...)
-	p.cmd.Env = environment()
+	p.cmd.Env = append(environment(), environ...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +132,7 @@ func (p *process) check(t *testing.T) {
 			t.Errorf("%v reports %q", p.cmd.Args[1:], bad)
 		}
 	}
-	for _, secret := range []string{apiKey, operatorKey} {
+	for _, secret := range []string{apiKey, operatorKey, pairSecret, figuresSecret, roleSecret, bedrockToken} {
 		if strings.Contains(log, secret) {
 			t.Errorf("%v logs a secret", p.cmd.Args[1:])
 		}
