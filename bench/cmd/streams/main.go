@@ -213,7 +213,7 @@ defaults: {deadline: 10m}
 
 func (o *options) startForebay(ctx context.Context) (*subject.Server, error) {
 	return subject.Forebay{
-		Binary: o.binary, Dir: filepath.Join(o.dir, "forebay"), Upstream: o.upstreamAddress, Scheme: "https",
+		Binary: o.binary, Dir: filepath.Join(o.dir, "gateway"), Upstream: o.upstreamAddress, Scheme: "https",
 		Env: []string{"SSL_CERT_FILE=" + o.certificate}, Text: config + o.config,
 	}.Start(ctx)
 }
