@@ -108,8 +108,8 @@ func (b *lockedBuffer) String() string {
 }
 
 // model is a server of OpenAI's protocol. A prompt with "cut" gets half a stream, one
-// with "slow" nothing for long.
-func model(t *testing.T) string {
+// with "slow" nothing for long, and one with "paced" no second word until seen is closed.
+func model(t *testing.T, seen <-chan struct{}) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -125,6 +125,12 @@ func model(t *testing.T) string {
 			for _, word := range []string{"one ", "two ", "three "} {
 				fmt.Fprintf(w, "data: {\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":%q},\"finish_reason\":null}]}\n\n", word)
 				w.(http.Flusher).Flush()
+				if strings.Contains(text, "paced") {
+					select {
+					case <-seen:
+					case <-time.After(time.Minute):
+					}
+				}
 			}
 			if strings.Contains(text, "cut") {
 				panic(http.ErrAbortHandler)
@@ -165,7 +171,7 @@ func tables(t *testing.T) string {
 }
 
 // configuration is the file of a function with a model, an operation and tables.
-func configuration(t *testing.T) string {
+func configuration(t *testing.T, seen <-chan struct{}) string {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "forebay.yaml")
 	text := fmt.Sprintf(`
@@ -177,7 +183,7 @@ retry: {max: 0}
 store:
   master_key: "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"
   dynamodb: {region: %s, endpoint: %q, queue: t-queue, cache: t-cache, ledger: t-ledger, control: t-control}
-`, model(t), awstest.Region, tables(t))
+`, model(t, seen), awstest.Region, tables(t))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +191,8 @@ store:
 }
 
 func testCalls(t *testing.T, bootstrap string) {
-	api, log := function(t, bootstrap, "FOREBAY_CONFIG="+configuration(t), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
+	seen := make(chan struct{})
+	api, log := function(t, bootstrap, "FOREBAY_CONFIG="+configuration(t, seen), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	do := func(e runtimeapi.Event) runtimeapi.Answer {
@@ -215,10 +222,15 @@ func testCalls(t *testing.T, bootstrap string) {
 		}
 	}
 
-	// A stream, in pieces.
+	// A stream, in pieces: the first one is there before the model goes on.
 	pieces := 0
-	a = do(runtimeapi.Event{Payload: url(chat, `{"model":"m","stream":true,"messages":[{"role":"user","content":"stream"}]}`), OnPiece: func([]byte) { pieces++ }})
-	if _, body, _ := a.Prelude(); pieces < 2 || !strings.HasSuffix(body, "data: [DONE]\n\n") || a.ErrorType != "" {
+	a = do(runtimeapi.Event{Payload: url(chat, `{"model":"m","stream":true,"messages":[{"role":"user","content":"paced"}]}`), OnPiece: func(piece []byte) {
+		if pieces == 0 && bytes.Contains(piece, []byte("one ")) {
+			pieces++
+			close(seen)
+		}
+	}})
+	if _, body, _ := a.Prelude(); pieces != 1 || !strings.HasSuffix(body, "data: [DONE]\n\n") || a.ErrorType != "" {
 		t.Errorf("%d pieces, error %q: %s", pieces, a.ErrorType, body)
 	}
 
