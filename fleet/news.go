@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -48,6 +49,8 @@ func (f *Fleet) hear(ctx context.Context, now time.Time) error {
 			if err != nil {
 				return err
 			}
+			// Beyond s.News may be a part of news that are just being told.
+			all = slices.DeleteFunc(all, func(n News) bool { return n.Number > s.News })
 			if len(all) == 0 || all[len(all)-1].Number <= s.heard {
 				s.heard = s.News // they are too old to be kept
 				break

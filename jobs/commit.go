@@ -24,7 +24,10 @@ var errStopped = errors.New("jobs: the queue has stopped")
 // that is not known, and the Desk was told nothing: it forgets everything before the
 // store is used again. CallerTooLarge says that the result has no room in the store.
 func (q *Queue) commit(c *backlog.Change) (made bool, err error) {
-	if made, err = q.transact(c); made || err == nil {
+	if made, err = q.transact(c); errors.Is(err, backlog.ErrBusy) {
+		err = nil
+	}
+	if made || err == nil {
 		q.mu.Lock()
 		q.dispatchLocked(time.Now())
 		q.mu.Unlock()
@@ -45,7 +48,11 @@ func (q *Queue) transact(c *backlog.Change) (made bool, err error) {
 		q.settle(c, true, nil)
 		return true, nil
 	}
-	return q.reread(c, err)
+	busy := errors.Is(err, backlog.ErrBusy)
+	if made, err = q.reread(c, err); busy && !made && err == nil {
+		err = backlog.ErrBusy
+	}
+	return made, err
 }
 
 // reread finds out what became of a change after Apply returned err. A change that

@@ -42,6 +42,7 @@ func (q *Queue) finish(ctx context.Context, r *run, a *attempted) {
 			return
 		}
 		switch {
+		case errors.Is(err, backlog.ErrBusy): // again, for as long as the lease is held
 		case err == nil:
 			try++ // the lease may be held still: the Desk says
 		case llm.KindOf(err) == llm.CallerTooLarge: // another attempt would cost as much and end in the same way

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/backlog"
+	"github.com/forebay-ai/forebay/llm"
 )
 
 const (
@@ -104,7 +105,10 @@ func (q *Queue) unknown(sights *backlog.Sights) (ids []backlog.ID) {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	room := mostKnown - q.desk.Known()
+	var room [len(llm.Priorities)]int // each band has its own: a large one hides nothing of another
+	for i, b := range q.desk.Stats(now).Bands {
+		room[i] = mostKnown/len(llm.Priorities) - b.Queued
+	}
 	seen := make(map[backlog.ID]struct{}, len(sights.Jobs))
 	for _, j := range sights.Jobs {
 		seen[j.ID] = struct{}{}
@@ -112,10 +116,10 @@ func (q *Queue) unknown(sights *backlog.Sights) (ids []backlog.ID) {
 			continue
 		}
 		if j.Queued {
-			if room <= 0 {
+			if room[j.Band.Index()] <= 0 {
 				continue
 			}
-			room--
+			room[j.Band.Index()]--
 		}
 		ids = append(ids, j.ID)
 	}

@@ -93,11 +93,19 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
+	_, shared := l.store.(Sharer)
+	if shared { // first: what recover takes out of the store it charges to the budgets itself, and nobody else has it any more
+		if err := l.restore(ctx, time.Now()); err != nil {
+			return nil, unavailable("what was spent cannot be read", err)
+		}
+	}
 	if err := l.recover(ctx); err != nil {
 		return nil, unavailable("the books cannot be opened", err)
 	}
-	if err := l.restore(ctx, time.Now()); err != nil {
-		return nil, unavailable("what was spent cannot be read", err)
+	if !shared {
+		if err := l.restore(ctx, time.Now()); err != nil {
+			return nil, unavailable("what was spent cannot be read", err)
+		}
 	}
 	return l, nil
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"math"
 	"time"
 
@@ -16,7 +17,10 @@ func (l *Ledger) recover(ctx context.Context) error {
 		left, err := s.Abandoned(ctx, time.Now())
 		l.bookLeft(left)
 		l.recovered = left
-		return err // what was taken out is written with the first batch
+		if len(left) > 0 { // nobody else has them any more
+			err = errors.Join(err, l.post(context.WithoutCancel(ctx)))
+		}
+		return err
 	}
 	left, err := l.store.Holds(ctx)
 	if err != nil || len(left) == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -44,8 +45,9 @@ type Ledger struct {
 	writer string        // names this process in rows
 	turn   chan struct{} // has the token while nothing is posted; guards what follows
 
-	seq    uint64 // of the last batch
-	failed string // its ID, where it may not be complete
+	seq    uint64                      // of the last batch
+	failed string                      // its ID, where it may not be complete
+	done   map[ledger.Account]struct{} // its rows that are written for certain
 
 	mu    sync.Mutex // guards known
 	known map[string]struct{}
@@ -86,13 +88,14 @@ func (l *Ledger) Post(ctx context.Context, b ledger.Batch) error {
 	defer cancel()
 	if b.ID == "" || b.ID != l.failed {
 		l.seq++
+		l.done = map[ledger.Account]struct{}{}
 	}
 	l.failed = b.ID
 	refused, err := l.post(ctx, &b)
 	if err != nil {
 		return fmt.Errorf("dynamo: post: %w", err)
 	}
-	l.failed = ""
+	l.failed, l.done = "", nil
 	if refused != nil {
 		return refused
 	}
@@ -153,22 +156,29 @@ func (l *Ledger) postRows(ctx context.Context, sums map[ledger.Account]*ledger.A
 		a   ledger.Account
 		sum *ledger.Amounts
 	}
+	left := maps.Clone(sums)
+	for a := range l.done { // by an earlier try of this batch
+		delete(left, a)
+	}
 	rows := make(chan row)
-	var mu sync.Mutex // guards faults
+	var mu sync.Mutex // guards faults and l.done
 	var faults []error
 	var workers sync.WaitGroup
-	for range min(posters, len(sums)) {
+	for range min(posters, len(left)) {
 		workers.Go(func() {
 			for r := range rows {
-				if err := l.postRow(ctx, &r.a, r.sum); err != nil {
-					mu.Lock()
+				err := l.postRow(ctx, &r.a, r.sum)
+				mu.Lock()
+				if err != nil {
 					faults = append(faults, err)
-					mu.Unlock()
+				} else {
+					l.done[r.a] = struct{}{}
 				}
+				mu.Unlock()
 			}
 		})
 	}
-	for a, sum := range sums {
+	for a, sum := range left {
 		rows <- row{a, sum}
 	}
 	close(rows)

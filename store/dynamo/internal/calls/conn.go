@@ -278,7 +278,8 @@ func (c *Conn) RemovesExpired(ctx context.Context, table, ttl string) (on bool, 
 		out, err := c.client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &table})
 		if err == nil && out.TimeToLiveDescription != nil {
 			d := out.TimeToLiveDescription
-			on = d.TimeToLiveStatus == types.TimeToLiveStatusEnabled && aws.ToString(d.AttributeName) == ttl
+			enabled := d.TimeToLiveStatus == types.TimeToLiveStatusEnabled || d.TimeToLiveStatus == types.TimeToLiveStatusEnabling
+			on = enabled && aws.ToString(d.AttributeName) == ttl
 		}
 		return Usage{}, err
 	})
