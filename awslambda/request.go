@@ -65,6 +65,16 @@ type request struct {
 	body   []byte
 	// authorized says that an authorizer of AWS let the request pass.
 	authorized bool
+	signed     bool // by its caller, so that no header can be added
+}
+
+// keep is what of an invocation's time the handler does not get. A signed call cannot be told
+// by a header how long it may take: the end of its context is what ends it in time.
+func (r *request) keep(margin time.Duration) time.Duration {
+	if r.signed {
+		return margin
+	}
+	return margin / 2
 }
 
 // http answers an event that carries an HTTP request.
@@ -145,8 +155,22 @@ func (r *request) readHead(e *httpEvent) {
 	r.header.Del("Host") // as net/http has it
 	r.header.Del("Transfer-Encoding")
 	r.id = e.Context.RequestID
-	authorizer := e.Context.Authorizer
-	r.authorized = len(authorizer) > 0 && authorizer.Kind() == '{' && strings.Trim(string(authorizer), "{} \t\r\n") != "" || e.Context.Identity.UserARN != ""
+	r.authorized = saysWho(e.Context.Authorizer) || e.Context.Identity.UserARN != ""
+}
+
+// saysWho says that an authorizer's verdict names somebody. HTTP APIs in payload format 1.0
+// have {"claims":null,"scopes":null} where there is no authorizer at all.
+func saysWho(authorizer jsontext.Value) bool {
+	in := members{}
+	if authorizer.Kind() != '{' || json.Unmarshal(authorizer, &in) != nil {
+		return false
+	}
+	for name := range in {
+		if name != "integrationLatency" && in.has(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // setPath keeps the path as it was sent, since a model's id in it may have escaped
@@ -213,7 +237,8 @@ const (
 // calls fail, in time for the answer. A job has the time that it asks for.
 func (f *Function) bound(ctx context.Context, r *request) {
 	end, ok := ctx.Deadline()
-	if !ok || f.cfg.Deadline == nil || strings.Contains(strings.Join(r.header["Prefer"], ","), "respond-async") {
+	r.signed = strings.HasPrefix(r.header.Get("Authorization"), "AWS4-")
+	if !ok || r.signed || f.cfg.Deadline == nil || strings.Contains(strings.Join(r.header["Prefer"], ","), "respond-async") {
 		return
 	}
 	operation, ok := strings.CutPrefix(r.url.Path, operationsPath)

@@ -35,7 +35,7 @@ func (f *Function) run(w http.ResponseWriter, r *http.Request) (err error) {
 
 // stream answers while the handler writes: from its first byte on.
 func (f *Function) stream(ctx context.Context, r *request) *reply {
-	ctx, cancel := within(ctx, f.cfg.Margin/2)
+	ctx, cancel := within(ctx, r.keep(f.cfg.Margin))
 	from, to := io.Pipe()
 	w := &streamWriter{to: to, begun: make(chan struct{}), header: http.Header{}}
 	ended := make(chan struct{})
@@ -120,7 +120,7 @@ func (w *streamWriter) Flush() { w.WriteHeader(http.StatusOK) }
 
 // whole answers when the handler has.
 func (f *Function) whole(ctx context.Context, r *request) (*reply, error) {
-	ctx, cancel := within(ctx, f.cfg.Margin/2)
+	ctx, cancel := within(ctx, r.keep(f.cfg.Margin))
 	defer cancel()
 	w := &wholeWriter{header: http.Header{}, left: r.most()}
 	h, text := head{}, []byte(nil)

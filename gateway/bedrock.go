@@ -109,8 +109,15 @@ func (x *visit) bedrockRequest(call *bedrockCall, id string, c *form.Controls, b
 	if err != nil {
 		return nil, err
 	}
+	settings := llm.Settings("")
+	if x.r != nil { // else a line of a file
+		if settings, err = call.settings(x.r.Header); err != nil {
+			return nil, err
+		}
+	}
 	req, err := x.request(c)
 	if err == nil {
+		req.Settings = settings
 		err = call.fill(req, model, body)
 	}
 	return req, err
@@ -124,7 +131,10 @@ func (c *bedrockCall) fill(req *llm.Request, model string, body []byte) (err err
 		if bedrock.IsEmbeddings(model) {
 			req.Endpoint = llm.Embeddings
 		}
-		_, err = bedrock.ParseInvoke(model, body)
+		var head bedrock.Head
+		if head, err = bedrock.ParseInvoke(model, body); req.User == "" {
+			req.User = bounded(head.User)
+		}
 	} else {
 		_, err = bedrock.ParseConverse(body)
 	}
@@ -155,10 +165,12 @@ func (c *bedrockCall) settings(h http.Header) (llm.Settings, error) {
 	for _, header := range headersOfInvoke {
 		value := h.Get(header[0])
 		switch {
+		case len(h[header[0]]) > 1:
+			return "", form.Header(header[0], "is there more than once", "Send it once, as the AWS SDKs do.")
 		case value == "" || value == header[1]:
 		case !c.invoke:
 			return "", form.Header(header[0], "is not for Converse", "Use the body's guardrailConfig, performanceConfig and serviceTier.")
-		case len(h[header[0]]) > 1 || len(value) > form.MaxName || !access.PlainText(value):
+		case len(value) > form.MaxName || !access.PlainText(value):
 			return "", form.Header(header[0], "is not one plain text", "Send it once, as the AWS SDKs do.")
 		default:
 			pairs[header[0]] = value

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -224,7 +225,8 @@ func (x *visit) relay(s answer, chunk llm.Chunk, err error) error {
 
 // breakOff tells the reader of a stream that it failed, as far as he is there.
 func (x *visit) breakOff(err error) error {
-	if x.r.Context().Err() == nil {
+	// A request's context of net/http has no deadline; where it has one (Lambda), the reader is there at its end.
+	if x.r.Context().Err() != context.Canceled { //nolint:errorlint // the very value
 		e := *llm.AsError(err)
 		if e.SupportID == "" {
 			e.SupportID = x.id

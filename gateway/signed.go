@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/forebay-ai/forebay/access"
@@ -77,7 +78,7 @@ func (g *Gateway) scoped(x *visit, s *sigv4.Signature) (llm.Secret, *access.Gran
 		e.Code = "InvalidSignatureException"
 		return "", nil, e
 	}
-	if name := s.Unsigned(x.r.Header, form.ControlPrefix); name != "" {
+	if name := cmp.Or(s.Unsigned(x.r.Header, form.ControlPrefix), s.Unsigned(x.r.Header, "X-Amzn-Bedrock-")); name != "" {
 		e := unsigned("the header "+name+" is there and is not signed", "Sign it: add it before the SDK signs.")
 		e.Code = "IncompleteSignatureException"
 		return "", nil, e

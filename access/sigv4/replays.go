@@ -68,6 +68,7 @@ type stamp [16]byte
 type seen struct {
 	first   int64 // when, in Unix nanoseconds
 	repeats int
+	ids     bool // it came with the ids of an attempt
 }
 
 // NewReplays makes a memory for at most remembered signatures; zero means
@@ -109,7 +110,7 @@ func (r *Replays) Admit(s *Signature, now time.Time) error {
 		return err
 	}
 	if !again {
-		known.first = now.UnixNano()
+		known.first, known.ids = now.UnixNano(), s.attempt.ids != ""
 		r.putLocked(at, of, known)
 	} else {
 		known.repeats++
@@ -129,7 +130,7 @@ func (r *Replays) repeatableLocked(s *Signature, known seen, now time.Time) bool
 	if r.repeats == RepeatsForSeconds {
 		return true
 	}
-	if s.attempt.signed || s.attempt.ids == "" {
+	if s.attempt.signed || s.attempt.ids == "" || !known.ids { // who sent none does not tell calls apart by them
 		return false
 	}
 	_, same := r.minutes[s.Date.Unix()/60][s.withAttempt()]

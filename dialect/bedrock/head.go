@@ -19,6 +19,8 @@ type Head struct {
 	HasTools bool
 	// Inputs is how many texts to embed; 0 for everything but embeddings.
 	Inputs int
+	// User is the end user whom Anthropic's metadata.user_id names; empty where there is none.
+	User string
 	// Dimensions is the length that vectors shall have. Zero means the model's own.
 	Dimensions int
 }
@@ -86,6 +88,8 @@ func ParseInvoke(model string, body []byte) (Head, error) {
 			h.MaxTokens = max(r.nested(name, "maxTokenCount"), h.MaxTokens)
 		case "dimensions", "output_dimension":
 			h.Dimensions = r.count(name)
+		case "metadata":
+			h.User = r.user()
 		case "tools":
 			h.HasTools = r.list(name) > 0
 		case "toolConfig":
@@ -103,6 +107,23 @@ func ParseInvoke(model string, body []byte) (Head, error) {
 		h.PromptBytes = len(body)
 	}
 	return r.finish(h, prompt)
+}
+
+// user reads metadata.user_id.
+func (r *headReader) user() (id string) {
+	if r.Peek() != '{' {
+		r.Skip()
+		return ""
+	}
+	for ok := r.Open('{'); ok; ok = r.More('}') {
+		if string(r.Name()) == "user_id" && r.Peek() == '"' {
+			inner, _ := r.Quoted()
+			id = string(scan.Unescape(inner))
+		} else {
+			r.Skip()
+		}
+	}
+	return id
 }
 
 // headReader reads members of the expected types. The first fault stays in err and

@@ -279,6 +279,9 @@ func (b *joined) anthropicBlock() (*scan.Node, bool) {
 		case "input_json_delta":
 			input = extend(input, delta.Get("partial_json"))
 		case "citations_delta":
+			if delta.Get("citation") == nil {
+				return nil, false
+			}
 			citations := scan.Array(block.Get("citations").Elements()...)
 			citations.Members = append(citations.Members, delta.Get("citation"))
 			block.Set("citations", citations)

@@ -145,7 +145,7 @@ func (j *joiner) inOrder() []*joined {
 // extend appends a piece of a text to those before it; its first piece is copied.
 func extend(have, piece *scan.Node) *scan.Node {
 	piece = orString(piece)
-	if have == nil {
+	if have == nil || have.Kind != '"' {
 		have = scan.Quoted("")
 	}
 	have.Extend(piece)

@@ -9,7 +9,15 @@ import (
 
 // locationInS3 is where Converse, and bodies of models that are like it, name an object in
 // S3 in place of its bytes.
-const locationInS3 = "/source/s3Location"
+// TwelveLabs' models call the member mediaSource.
+const (
+	locationInS3      = "/source/s3Location"
+	mediaLocationInS3 = "/mediaSource/s3Location"
+)
+
+func inS3(pointer string) bool {
+	return strings.HasSuffix(pointer, locationInS3) || strings.HasSuffix(pointer, mediaLocationInS3)
+}
 
 // NamesS3 says that a body names an object in S3 as part of its prompt: Bedrock would read
 // it with the rights of whoever signs the call, which are not the caller's. The body has
@@ -24,7 +32,7 @@ func NamesS3(body []byte) bool {
 		if err != nil {
 			return false // its end
 		}
-		if t.Kind() == '"' && t.String() == "s3Location" && strings.HasSuffix(string(d.StackPointer()), locationInS3) {
+		if t.Kind() == '"' && t.String() == "s3Location" && inS3(string(d.StackPointer())) {
 			return true
 		}
 	}

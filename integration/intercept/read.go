@@ -66,7 +66,7 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 func Read(req *llm.Request, r *http.Request, body []byte) bool {
 	req.Body = body
 	if model, action, ok := bedrockPath(r.URL.EscapedPath()); ok {
-		return readBedrock(req, model, action)
+		return readBedrock(req, r.Header, model, action)
 	}
 	req.Dialect, req.Endpoint = openai.Dialect{}, endpoint(r.URL.Path)
 	parse := openai.ParseChat
@@ -81,7 +81,26 @@ func Read(req *llm.Request, r *http.Request, body []byte) bool {
 	return true
 }
 
-func readBedrock(req *llm.Request, model, action string) bool {
+// settingPrefix begins the headers in which InvokeModel has what Converse has in its body, a
+// guardrail first of all.
+const settingPrefix = "X-Amzn-Bedrock-"
+
+// settings are what a call of InvokeModel says beside its body; false where that is not plain.
+func settings(h http.Header) (llm.Settings, bool) {
+	pairs := map[string]string{}
+	for name, values := range h {
+		if !strings.HasPrefix(name, settingPrefix) || name == settingPrefix+"Accept" || name == settingPrefix+"Content-Type" {
+			continue
+		}
+		if len(values) != 1 || strings.ContainsAny(values[0], "\r\n") {
+			return "", false
+		}
+		pairs[name] = values[0]
+	}
+	return llm.MakeSettings(pairs), true
+}
+
+func readBedrock(req *llm.Request, h http.Header, model, action string) bool {
 	req.Model, req.Endpoint = model, llm.Chat
 	req.Stream = strings.HasSuffix(action, "-stream")
 	var err error
@@ -91,9 +110,16 @@ func readBedrock(req *llm.Request, model, action string) bool {
 		return err == nil
 	}
 	req.Dialect = bedrock.Invoke{}
+	var plain bool
+	if req.Settings, plain = settings(h); !plain {
+		return false
+	}
 	if bedrock.IsEmbeddings(model) {
 		req.Endpoint = llm.Embeddings
 	}
-	_, err = bedrock.ParseInvoke(model, req.Body)
+	head, err := bedrock.ParseInvoke(model, req.Body)
+	if req.User == "" {
+		req.User = head.User
+	}
 	return err == nil
 }

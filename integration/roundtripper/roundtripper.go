@@ -23,8 +23,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -85,7 +87,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	req := &llm.Request{
 		ID: id(), Tenant: t.cfg.Tenant(r), Operation: t.cfg.Operation(r), Priority: t.cfg.Priority,
 		TraceParent: r.Header.Get("Traceparent"), CallerTrace: r.Header.Get("Traceparent"),
-		Cache: llm.CacheDirectives{Namespace: r.URL.Scheme + "://" + r.URL.Host},
+		Cache: llm.CacheDirectives{Namespace: place(r)},
 	}
 	if len(body) > maxBody || !intercept.Read(req, r, body) {
 		whole := r.Clone(r.Context())
@@ -96,6 +98,16 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer := intercept.Do(r.Context(), t.client, intercept.Call{Request: req, Send: t.send(r, req.Model)})
 	answer.Request = r
 	return answer, nil
+}
+
+// place is where a call goes, without what names Bedrock's model and action: those are in
+// the request itself. Deployments, versions and accounts stand in paths and queries.
+func place(r *http.Request) string {
+	path := r.URL.EscapedPath()
+	if base, _, ok := strings.Cut(path, "/model/"); ok {
+		path = base
+	}
+	return r.URL.Scheme + "://" + r.URL.Host + path + "?" + r.URL.RawQuery
 }
 
 // rest is a body whose beginning was read.
@@ -146,6 +158,16 @@ func credential(r *http.Request) string {
 		}
 		h.Write(strconv.AppendInt(nil, int64(len(value)), 10))
 		h.Write([]byte(":" + value))
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) { // whatever else may say who calls
+		lower := strings.ToLower(name)
+		if name == "X-Amz-Security-Token" || name == "Idempotency-Key" || !slices.ContainsFunc([]string{"auth", "key", "token", "secret", "credential", "cookie"}, func(word string) bool { return strings.Contains(lower, word) }) || lower == "authorization" {
+			continue
+		}
+		for _, value := range r.Header[name] {
+			h.Write(strconv.AppendInt(nil, int64(len(name)+len(value)), 10))
+			h.Write([]byte(":" + name + "=" + value))
+		}
 	}
 	return "credential-" + hex.EncodeToString(h.Sum(nil)[:8])
 }

@@ -95,7 +95,7 @@ func forebay(t *testing.T, tags string) subject {
 		o := s.settings
 		text := fmt.Sprintf(`listen: 127.0.0.1:0
 keys: [{name: crash, secret: %s, scopes: [call, jobs, metrics, admin], bands: [low, normal, high, critical]}]
-providers: {up: {type: openai, base_url: %q}}
+providers: {up: {type: openai, base_url: %q, first_byte_timeout: 0s}}
 models: {"*": {targets: [{provider: up}]}}
 defaults: {deadline: 5m}
 limits: {max_concurrent: %d}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/awslambda"
-	"github.com/forebay-ai/forebay/backlog"
 	"github.com/forebay-ai/forebay/gateway"
 )
 
@@ -92,13 +91,7 @@ func (a *App) work(ctx context.Context) (awslambda.Jobs, error) {
 	t := newTally(a.jobs.Store)
 	cfg := a.base
 	cfg.Jobs = a.jobs
-	cfg.Jobs.Store = t
-	if s, ok := a.jobs.Store.(backlog.Sighter); ok { // a queue looks through that, and else reads all there is
-		cfg.Jobs.Store = struct {
-			*tally
-			backlog.Sighter
-		}{t, s}
-	}
+	cfg.Jobs.Store = t.seeing(a.jobs.Store)
 	if t.Exclusive() { // so is its cache: two that do not know of each other would keep what the other one made void
 		cfg.Cache.Off, cfg.Cache.Persistent = true, nil
 	}

@@ -32,6 +32,18 @@ func newTally(s backlog.Store) *tally {
 // are for a later invocation.
 const soon = 2 * time.Second
 
+// seeing is t as a store that can be looked through, where s is one: a queue reads all
+// there is of any other.
+func (t *tally) seeing(s backlog.Store) backlog.Store {
+	if sighter, ok := s.(backlog.Sighter); ok {
+		return struct {
+			*tally
+			backlog.Sighter
+		}{t, sighter}
+	}
+	return t
+}
+
 // Apply implements backlog.Store.
 func (t *tally) Apply(ctx context.Context, c *backlog.Change) error {
 	t.mu.Lock()
@@ -104,8 +116,8 @@ func (t *tally) isIdle(ctx context.Context, now, begun time.Time) bool {
 	}
 	end, bounded := ctx.Deadline()
 	for _, at := range t.resume {
-		if !bounded || at.Before(end) {
-			return now.After(at.Add(settleFor))
+		if (!bounded || at.Before(end)) && !now.After(at.Add(settleFor)) {
+			return false // one comes again in time
 		}
 	}
 	return true

@@ -35,12 +35,7 @@ func Parse(text []byte, max int) *Node {
 func (c *Cursor) node() *Node {
 	switch kind := c.Peek(); kind {
 	case '{':
-		n := &Node{Kind: kind}
-		for ok := c.Open('{'); ok; ok = c.More('}') {
-			name := string(c.Name())
-			n.Set(name, c.node())
-		}
-		return n
+		return c.members(&Node{Kind: kind})
 	case '[':
 		n := &Node{Kind: kind}
 		for ok := c.Open('['); ok; ok = c.More(']') {
@@ -52,6 +47,35 @@ func (c *Cursor) node() *Node {
 		return &Node{Kind: kind, Text: text}
 	}
 	return &Node{Kind: 'x', Text: c.Value()}
+}
+
+// manyMembers is from how many members on an object's names are looked up in a map: a body
+// of a million of them would be compared for half an hour otherwise.
+const manyMembers = 32
+
+func (c *Cursor) members(n *Node) *Node {
+	var places map[string]int
+	for ok := c.Open('{'); ok; ok = c.More('}') {
+		name := string(c.Name())
+		value := c.node()
+		if len(n.Names) < manyMembers {
+			n.Set(name, value)
+			continue
+		}
+		if places == nil {
+			places = make(map[string]int, 2*manyMembers)
+			for i, have := range n.Names {
+				places[have] = i
+			}
+		}
+		if i, have := places[name]; have {
+			n.Members[i] = value
+			continue
+		}
+		places[name] = len(n.Names)
+		n.Names, n.Members = append(n.Names, name), append(n.Members, value)
+	}
+	return n
 }
 
 // Literal makes a number, a boolean or null of its text.
