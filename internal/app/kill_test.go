@@ -133,7 +133,8 @@ func TestInvalidateAgainstFillsAndKills(t *testing.T) {
 	}
 	h := &history{begun: time.Now()}
 	var gets, failed atomic.Int64
-	for round := range rounds {
+	const enough = 100 // gets; a busy machine needs more rounds for them
+	for round := 0; round < rounds || gets.Load() < enough && round < 10*rounds; round++ {
 		c := startChild(t, path)
 		ctx, stop := context.WithTimeout(t.Context(), 400*time.Millisecond)
 		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
@@ -153,7 +154,7 @@ func TestInvalidateAgainstFillsAndKills(t *testing.T) {
 				})
 			}
 		}
-		if round < rounds-1 {
+		if round != rounds-1 {
 			time.Sleep(time.Duration(100+rand.IntN(250)) * time.Millisecond)
 			c.kill()
 		}
@@ -163,7 +164,7 @@ func TestInvalidateAgainstFillsAndKills(t *testing.T) {
 		c.kill()
 	}
 	t.Logf("%d gets, %d failed, %d operations, %d calls upstream", gets.Load(), failed.Load(), len(h.operations), upstream.calls.Load())
-	if gets.Load() < 100 || upstream.calls.Load() > gets.Load() {
+	if gets.Load() < enough || upstream.calls.Load() > gets.Load() {
 		t.Errorf("%d gets with %d calls upstream say nothing", gets.Load(), upstream.calls.Load())
 	}
 	for n := range questions {
