@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -98,14 +100,21 @@ func start(p program) (endpoint string, stop func(), err error) {
 	return "", nil, err
 }
 
+// lowest and ports are where servers listen: below the ports that systems hand out by
+// themselves (from 32768 on Linux), which others would have taken by the time a program listens.
+const lowest, ports = 10_000, 22_000
+
 // freePort is a port of 127.0.0.1 that nobody listens on.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var err error
+	for range 50 {
+		port := strconv.Itoa(lowest + rand.IntN(ports))
+		var l net.Listener
+		if l, err = net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			return port, l.Close()
+		}
 	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, errors.Join(err, l.Close())
+	return "", err
 }
 
 // process is a started program, with the goroutine that waits for its end.

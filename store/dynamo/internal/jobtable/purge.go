@@ -135,8 +135,10 @@ func record(it calls.Item) []byte {
 // several who do so at once one is told that it is gone by them.
 func (b *Backlog) removeJob(ctx context.Context, id backlog.ID, seen []byte) (bool, error) {
 	var e calls.Expression
-	condition := e.N(attrRecord) + " = " + e.V(attrRecord, calls.Data(seen))
-	if seen == nil {
+	var condition string // with the names and values that are used: DynamoDB refuses others
+	if seen != nil {
+		condition = e.N(attrRecord) + " = " + e.V(attrRecord, calls.Data(seen))
+	} else {
 		condition = "attribute_exists(" + e.N(AttrID) + ") AND attribute_not_exists(" + e.N(attrRecord) + ")"
 	}
 	out, err := b.conn.Remove(ctx, "queue.remove", &dynamodb.DeleteItemInput{
