@@ -73,6 +73,11 @@ func lined(t *testing.T, store *storetest.MemoryBacklog, r *rig, change ...func(
 	}
 	l := &line{MemoryBacklog: store}
 	made := rigOver(t, store, keys, append(change, func(c *jobs.Config) { c.Store = l })...)
+	if r != nil { // before the first job is claimed
+		r.mu.Lock()
+		made.script = r.script
+		r.mu.Unlock()
+	}
 	made.run()
 	return made, l
 }

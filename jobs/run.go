@@ -137,10 +137,13 @@ func (q *Queue) apply() {
 		if err != nil {
 			continue // its readers look again when they come again
 		}
-		if c.From == backlog.Processing && job.State != backlog.Timeout && job.Deaths > 0 {
+		moved := !shows(&job.Status, &c.To) // and whoever moved it has told of that
+		if job.Status = c.To; c.From == backlog.Processing && job.State != backlog.Timeout && job.Deaths > 0 {
 			q.observe(LostLease, &job, 0)
 		}
-		q.tell(&job, c.From, notRun)
+		if !moved || job.State.Final() {
+			q.tell(&job, c.From, notRun)
+		}
 	}
 }
 

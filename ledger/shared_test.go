@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,13 +89,23 @@ func TestUnacknowledgedBatches(t *testing.T) {
 // together is a store that several processes share.
 type together struct {
 	*ledgertest.Memory
+	mu   sync.Mutex // guards left
 	left []ledger.Hold
 }
 
 func (s *together) Abandoned(context.Context, time.Time) ([]ledger.Hold, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	left := s.left
 	s.left = nil
 	return left, nil
+}
+
+// dies leaves a reservation behind.
+func (s *together) dies(h ledger.Hold) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = append(s.left, h)
 }
 
 // Where several processes share the books, reservations of others are theirs, and those of the dead are booked once,
@@ -121,7 +132,7 @@ func TestReservationsOfOthers(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- l.Run(ctx) }()
 		time.Sleep(time.Second)
-		store.left = []ledger.Hold{hold("died later")}
+		store.dies(hold("died later"))
 		time.Sleep(2 * time.Minute)
 		stop()
 		if err := errors.Join(<-done, l.Close(t.Context())); err != nil {
