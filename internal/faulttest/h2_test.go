@@ -352,7 +352,8 @@ func TestHTTP2(t *testing.T) {
 			if seen > most {
 				t.Errorf("A saw %d requests, want at most %d", seen, most)
 			}
-			if got.took() > aMoment {
+			// All faults are at work at once, and some send tens of megabytes.
+			if got.took() > 4*aMoment {
 				t.Errorf("it took %s", got.took())
 			}
 			t.Logf("%s: A saw %d requests, %s", f.name, seen, got.took().Round(time.Millisecond))
