@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -59,34 +59,20 @@ func (k *call) signed(err error) *llm.Error {
 	return &e
 }
 
-// namesListed bounds how many names an error lists.
-const namesListed = 20
-
 func (c *Client) unknownModel(name string) *llm.Error {
 	e := &llm.Error{Kind: llm.CallerUnknownModel, Param: "model", Message: fmt.Sprintf("unknown model %.100q", name)}
 	if name == "" {
 		e.Message = "no model: the request names none, and neither does its operation"
 	}
-	e.Fix = oneOf("Ask for", slices.Sorted(maps.Keys(c.models)))
+	e.Fix = near.OneOf("Ask for", slices.Sorted(maps.Keys(c.models)))
 	return e
 }
 
 func (c *Client) unknownOperation(name string) *llm.Error {
 	return &llm.Error{
 		Kind: llm.CallerUnknownOperation, Param: "operation",
-		Message: fmt.Sprintf("unknown operation %.100q", name), Fix: oneOf("Use", c.Operations()),
+		Message: fmt.Sprintf("unknown operation %.100q", name), Fix: near.OneOf("Use", c.Operations()),
 	}
-}
-
-// oneOf words a choice of sorted names.
-func oneOf(verb string, names []string) string {
-	if len(names) == 0 {
-		return "None is configured."
-	}
-	if n := len(names) - namesListed; n > 0 {
-		return fmt.Sprintf("%s one of %s, and %d more.", verb, strings.Join(names[:namesListed], ", "), n)
-	}
-	return fmt.Sprintf("%s one of %s.", verb, strings.Join(names, ", "))
 }
 
 // errBudget is why a call is answered more simply while its budget is spent, or not at all.

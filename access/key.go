@@ -12,12 +12,12 @@ import (
 	"fmt"
 	"hash"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/forebay-ai/forebay/internal/ident"
 	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -195,7 +195,7 @@ func NewRing(keys []Key) (*Ring, error) {
 		if k.AccessKeyID == "" {
 			continue
 		}
-		if !accessKeyID.MatchString(k.AccessKeyID) {
+		if !ident.Is(k.AccessKeyID, 16, 128, "_-") {
 			fault("an access key id has 16 to 128 of A-Z a-z 0-9 _ -")
 		}
 		if other, taken := r.pairs[k.AccessKeyID]; taken {
@@ -206,17 +206,15 @@ func NewRing(keys []Key) (*Ring, error) {
 	return r, errors.Join(faults...)
 }
 
-var accessKeyID = regexp.MustCompile(`^[A-Za-z0-9_-]{16,128}$`)
-
-var keyName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+func keyName(s string) bool { return ident.Is(s, 1, 64, "._-") }
 
 // grant checks k and turns it into what requests are checked against.
 func (k *Key) grant(fault func(format string, args ...any)) *Grant {
 	g := &Grant{Name: k.Name, Tenant: cmp.Or(k.Tenant, DefaultTenant), Scopes: slices.Clone(k.Scopes), expires: k.Expires}
-	if !keyName.MatchString(k.Name) {
+	if !keyName(k.Name) {
 		fault("a name has 1 to 64 of A-Z a-z 0-9 . _ -")
 	}
-	if k.Tenant != "" && !keyName.MatchString(k.Tenant) {
+	if k.Tenant != "" && !keyName(k.Tenant) {
 		fault("tenant %.64q: a tenant has 1 to 64 of A-Z a-z 0-9 . _ -", k.Tenant)
 	}
 	secret := k.Secret.Reveal()

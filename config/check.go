@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/forebay-ai/forebay/cache"
 	"github.com/forebay-ai/forebay/config/internal/settings"
+	"github.com/forebay-ai/forebay/internal/ident"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/provider/simulated"
 )
@@ -46,7 +46,7 @@ func (f *File) checkNames() {
 		for _, name := range f.values.Names(section) {
 			at := []string{section, name}
 			switch {
-			case plain && !plainID.MatchString(name):
+			case plain && !plainID(name):
 				f.values.Wrong(at, fmt.Sprintf("%s: %s is not a plain name", section, settings.Quote(name)), "Write 1 to 64 of A-Z a-z 0-9 . _ -")
 			case len(name) > longest || strings.ContainsFunc(name, unicode.IsControl):
 				f.values.Wrong(at, fmt.Sprintf("%s: %s cannot be a name", section, settings.Quote(name)), fmt.Sprintf("Write at most %d bytes, without control characters.", longest))
@@ -115,9 +115,8 @@ func (f *File) checkLater() {
 	})
 }
 
-var plainID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-
-var accessKeyID = regexp.MustCompile(`^[A-Za-z0-9_-]{16,128}$`) // access has the same
+// plainID is the form of names of operations, keys and tenants.
+func plainID(s string) bool { return ident.Is(s, 1, 64, "._-") }
 
 // checkKeys checks what the gateway will want of callers' keys, where it can still
 // be said in which line it stands.
@@ -139,7 +138,7 @@ func (f *File) checkKeys() {
 			unique(secrets, secret, secret.Value.(llm.Secret).Reveal())
 		}
 		if id := v.Get("keys", i, "access_key_id"); id != nil {
-			if !accessKeyID.MatchString(id.Value.(string)) {
+			if !ident.Is(id.Value.(string), 16, 128, "_-") {
 				id.Wrong(id.Key+": "+settings.Quote(id.Value.(string))+" is no access key id", "Write 16 to 128 of A-Z a-z 0-9 _ -")
 			}
 			unique(ids, id, id.Value.(string))
@@ -172,7 +171,7 @@ func unique(seen map[string]string, s *settings.Setting, text string) {
 }
 
 func checkID(s *settings.Setting) {
-	if !plainID.MatchString(s.Value.(string)) {
+	if !plainID(s.Value.(string)) {
 		s.Wrong(fmt.Sprintf("%s: %s is not a plain name", s.Key, settings.Quote(s.Value.(string))), "Write 1 to 64 of A-Z a-z 0-9 . _ -")
 	}
 }

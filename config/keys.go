@@ -93,7 +93,7 @@ func providerKeys() []*settings.Key {
 		},
 		{Path: "providers.*.region", Kind: settings.Text, Example: "eu-central-1", Only: typeBedrock, Doc: "The AWS region that is called. Required there. Targets without a region have this one; those without a residency have eu, us, us-gov, jp, au or apac where region and model say so: a model of the profile eu. called from an EU region stays in eu, one without a profile in its region's area, one of the profile global. is bound to none."},
 		{Path: "providers.*.endpoint", Kind: settings.URL, Example: "https://vpce-0a1b.bedrock-runtime.eu-central-1.vpce.amazonaws.com", Only: typeBedrock, Doc: "Replaces https://bedrock-runtime.REGION.amazonaws.com: for VPC endpoints, FIPS, dual stack and tests."},
-		{Path: "providers.*.profile", Kind: settings.Text, Example: "production", Only: typeBedrock, Doc: "The profile of AWS's shared files that has the credentials. Without it, the default chain: environment, AWS_PROFILE, web identity, container, instance."},
+		{Path: "providers.*.profile", Kind: settings.Text, Example: "production", Only: typeBedrock, Doc: "The profile of AWS's shared files that has the credentials. Without it, the default chain: environment, AWS_PROFILE, web identity, container, instance. A function on Lambda takes its role from the environment and refuses a profile."},
 		{Path: "providers.*.on_unsupported", Kind: settings.Choice, Choices: []string{bedrock.Drop, bedrock.Refuse}, Initial: bedrock.Drop, Only: typeBedrock, Doc: "What happens to a request with a member that its model does not take: drop leaves the member out and says so in x-forebay-dropped, refuse refuses the request."},
 		{
 			Path: "providers.*.headers.*", Kind: settings.Secret, Example: "${GATEWAY_KEY}",

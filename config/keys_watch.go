@@ -3,6 +3,7 @@ package config
 import (
 	"time"
 
+	"github.com/forebay-ai/forebay/config/internal/senders"
 	"github.com/forebay-ai/forebay/config/internal/settings"
 	"github.com/forebay-ai/forebay/telemetry/cloudwatch/names"
 )
@@ -132,31 +133,22 @@ func alarmKeys() []*settings.Key {
 	}
 }
 
-// The types of notifiers.
-const (
-	typeLog     = "log"
-	typeWebhook = "webhook"
-	typeSlack   = "slack"
-	typeMail    = "mail"
-	typeSNS     = "sns"
-)
-
 // One table on purpose: rows read best together.
 func notifierKeys() []*settings.Key {
 	const at = "alarms.notifiers.*."
 	return []*settings.Key{
-		{Path: at + "type", Kind: settings.Choice, Choices: []string{typeLog, typeWebhook, typeSlack, typeMail, typeSNS}, Example: "slack", Doc: "How people are told: log, webhook (signed JSON), slack (an incoming webhook), mail or sns (a topic of Amazon SNS). Required. `forebay alarms test` tries them."},
+		{Path: at + "type", Kind: settings.Choice, Choices: []string{senders.Log, senders.Webhook, senders.Slack, senders.Mail, senders.SNS}, Example: "slack", Doc: "How people are told: log, webhook (signed JSON), slack (an incoming webhook), mail or sns (a topic of Amazon SNS). Required. `forebay alarms test` tries them."},
 		{Path: at + "url", Kind: settings.Secret, Example: "${SLACK_URL}", Doc: "Where webhook and slack post to. Required there. Treated as a secret, since its path often is one."},
-		{Path: at + "secret", Kind: settings.Secret, Only: typeWebhook, Example: "${HOOK_SECRET}", Doc: "Signs the notices, in the form whsec_ and base64 of 24 to 64 bytes. Required there."},
-		{Path: at + "allow", Kind: settings.Choices, Only: typeWebhook, Example: "[10.0.0.0/8]", Doc: "Private hosts and prefixes that may be posted to, and by plain http."},
-		{Path: at + "host", Kind: settings.Text, Only: typeMail, Example: "smtp.example.com", Doc: "The mail server. Required there."},
-		{Path: at + "port", Kind: settings.Int, Only: typeMail, Low: 0, High: 65535, Initial: "0", Doc: "Its port. 0 means 587, or 465 with encryption tls."},
-		{Path: at + "encryption", Kind: settings.Choice, Only: typeMail, Choices: []string{"starttls", "tls"}, Example: "starttls", Doc: "How the connection is encrypted. Without it, starttls, or tls for port 465."},
-		{Path: at + "user", Kind: settings.Text, Only: typeMail, Example: "forebay", Doc: "Logs in, with password."},
-		{Path: at + "password", Kind: settings.Secret, Only: typeMail, Example: "${SMTP_PASSWORD}", Doc: "Logs in, with user."},
-		{Path: at + "from", Kind: settings.Text, Only: typeMail, Example: "Forebay <alarms@example.com>", Doc: "The sender. Required there."},
-		{Path: at + "to", Kind: settings.Choices, Only: typeMail, Example: "[oncall@example.com]", Doc: "The recipients. Required there."},
-		{Path: at + "topic", Kind: settings.Text, Only: typeSNS, Example: "arn:aws:sns:eu-central-1:123456789012:alerts", Doc: "The topic's ARN, which names its Region too. Required there. Credentials are those of AWS's environment."},
+		{Path: at + "secret", Kind: settings.Secret, Only: senders.Webhook, Example: "${HOOK_SECRET}", Doc: "Signs the notices, in the form whsec_ and base64 of 24 to 64 bytes. Required there."},
+		{Path: at + "allow", Kind: settings.Choices, Only: senders.Webhook, Example: "[10.0.0.0/8]", Doc: "Private hosts and prefixes that may be posted to, and by plain http."},
+		{Path: at + "host", Kind: settings.Text, Only: senders.Mail, Example: "smtp.example.com", Doc: "The mail server. Required there."},
+		{Path: at + "port", Kind: settings.Int, Only: senders.Mail, Low: 0, High: 65535, Initial: "0", Doc: "Its port. 0 means 587, or 465 with encryption tls."},
+		{Path: at + "encryption", Kind: settings.Choice, Only: senders.Mail, Choices: []string{"starttls", "tls"}, Example: "starttls", Doc: "How the connection is encrypted. Without it, starttls, or tls for port 465."},
+		{Path: at + "user", Kind: settings.Text, Only: senders.Mail, Example: "forebay", Doc: "Logs in, with password."},
+		{Path: at + "password", Kind: settings.Secret, Only: senders.Mail, Example: "${SMTP_PASSWORD}", Doc: "Logs in, with user."},
+		{Path: at + "from", Kind: settings.Text, Only: senders.Mail, Example: "Forebay <alarms@example.com>", Doc: "The sender. Required there."},
+		{Path: at + "to", Kind: settings.Choices, Only: senders.Mail, Example: "[oncall@example.com]", Doc: "The recipients. Required there."},
+		{Path: at + "topic", Kind: settings.Text, Only: senders.SNS, Example: "arn:aws:sns:eu-central-1:123456789012:alerts", Doc: "The topic's ARN, which names its Region too. Required there. Credentials are those of AWS's environment."},
 	}
 }
 
@@ -198,7 +190,7 @@ func metricsKeys() []*settings.Key {
 		{Path: at + "emf", Kind: settings.Choice, Choices: []string{"off", "stdout"}, Initial: "off", Doc: "stdout writes them as lines of the embedded metric format, for Lambda; off sends them by PutMetricData."},
 		{Path: at + "namespace", Kind: settings.Text, Initial: names.Namespace, Doc: "Where they are in CloudWatch."},
 		{Path: at + "dimensions.*", Kind: settings.Text, Example: "production", Doc: "A dimension of every metric, by its name, with its one value. Never a user."},
-		{Path: at + "by", Kind: settings.Choices, Initial: "Operation, ErrorType", Doc: "What metrics are told apart by, one at a time: Operation, Model, ErrorType, Status, TokenType. Each value is a metric that costs money."},
+		{Path: at + "by", Kind: settings.Choices, Empty: true, Initial: "Operation, ErrorType, Function", Example: "[Operation, Target]", Doc: "What metrics are told apart by, one at a time: Operation, Model, ErrorType, Status, TokenType, Target, Budget, Priority, Function. Each value is a metric that costs money; an empty list tells nothing apart."},
 		{Path: at + "max_series", Kind: settings.Int, Low: 1, High: 10_000, Initial: "100", Doc: "How many metrics with a dimension of by there are at most."},
 		{Path: at + "interval", Kind: settings.Duration, Low: int64(time.Second), High: 15 * int64(time.Minute), Initial: "1m", Doc: "How often they are sent."},
 		{Path: at + "region", Kind: settings.Text, Example: "eu-central-1", Doc: "The Region of CloudWatch. Without it, that of AWS's environment."},

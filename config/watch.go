@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/alarm"
-	"github.com/forebay-ai/forebay/alarm/notify"
 	"github.com/forebay-ai/forebay/budget"
+	"github.com/forebay-ai/forebay/config/internal/senders"
 	"github.com/forebay-ai/forebay/config/internal/settings"
 	"github.com/forebay-ai/forebay/cost"
 	"github.com/forebay-ai/forebay/internal/near"
@@ -198,7 +198,7 @@ func (f *File) Notifiers(log *slog.Logger) ([]alarm.Notifier, error) {
 		all = append(all, n)
 	}
 	if topic := f.values.Text("alarms", "topic"); topic != "" {
-		n, err := notify.NewSNS(notify.SNSConfig{Name: "topic", Topic: topic})
+		n, err := senders.New(senders.Config{Name: "topic", Kind: senders.SNS, Topic: topic}, log)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("alarms.topic: %w", err))
 		} else {
@@ -211,31 +211,11 @@ func (f *File) Notifiers(log *slog.Logger) ([]alarm.Notifier, error) {
 func (f *File) notifier(name string, log *slog.Logger) (alarm.Notifier, error) {
 	v := f.values
 	at := func(member string) []string { return []string{"alarms", "notifiers", name, member} }
-	switch v.Text(at("type")...) {
-	case typeWebhook:
-		return notify.NewWebhook(notify.WebhookConfig{Name: name, URL: v.Secret(at("url")...), Secret: v.Secret(at("secret")...), Allow: v.List(at("allow")...)})
-	case typeSlack:
-		return notify.NewSlack(notify.SlackConfig{Name: name, URL: v.Secret(at("url")...)})
-	case typeMail:
-		return notify.NewMail(notify.MailConfig{
-			Name: name, Host: v.Text(at("host")...), Port: int(v.Int(at("port")...)), Encryption: encryption(v.Text(at("encryption")...)),
-			User: v.Text(at("user")...), Password: v.Secret(at("password")...), From: v.Text(at("from")...), To: v.List(at("to")...),
-		})
-	case typeSNS:
-		return notify.NewSNS(notify.SNSConfig{Name: name, Topic: v.Text(at("topic")...)})
-	}
-	return notify.NewLog(name, log), nil
-}
-
-// encryption is the name of package notify for a file's.
-func encryption(text string) notify.Encryption {
-	switch text {
-	case "tls":
-		return notify.ImplicitTLS
-	case "":
-		return ""
-	}
-	return notify.StartTLS
+	return senders.New(senders.Config{
+		Name: name, Kind: v.Text(at("type")...), URL: v.Secret(at("url")...), Secret: v.Secret(at("secret")...), Allow: v.List(at("allow")...), Topic: v.Text(at("topic")...),
+		Host: v.Text(at("host")...), Port: int(v.Int(at("port")...)), Encryption: v.Text(at("encryption")...),
+		User: v.Text(at("user")...), Password: v.Secret(at("password")...), From: v.Text(at("from")...), To: v.List(at("to")...),
+	}, log)
 }
 
 // checkWatch checks what watchKeys hold beyond their kinds.
@@ -260,7 +240,7 @@ func (f *File) checkWatch() {
 	}
 	w, err := f.Watch()
 	if err == nil {
-		_, err = monitor.New(monitor.Config{Custom: w.Custom, Functions: w.Functions})
+		err = monitor.Config{Custom: w.Custom, Functions: w.Functions}.Validate()
 	}
 	if err == nil {
 		_, err = budget.New(budget.Config{Rules: w.Budgets})
@@ -311,7 +291,7 @@ func (f *File) checkTopic() {
 	if s == nil || s.Value == "" {
 		return
 	}
-	if topic := s.Value.(string); notify.TopicRegion(topic) == "" {
+	if topic := s.Value.(string); !senders.IsTopic(topic) {
 		s.Wrong("alarms.topic: "+settings.Quote(topic)+" is not the ARN of a topic", "Use one such as arn:aws:sns:eu-central-1:123456789012:alerts.")
 	}
 }

@@ -2,11 +2,11 @@ package failure
 
 import (
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/forebay-ai/forebay/internal/ident"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -65,8 +65,8 @@ func hinted(s *Signal, now time.Time) time.Duration {
 var (
 	// sentence finds the delay in "Please try again in 6m0s", "Please retry after 7
 	// seconds", "Please retry in 34.07s".
-	sentence = regexp.MustCompile(`(?i)\b(?:try again|retry|wait)(?: again)?(?: in| after| for)?(?: about)? ((?:[0-9]{1,9}(?:\.[0-9]{1,9})? ?` + unit + ` ?)+)(?:[^a-z0-9]|$)`)
-	part     = regexp.MustCompile(`(?i)([0-9.]+) ?(` + unit + `)`)
+	sentence = ident.Pattern(`(?i)\b(?:try again|retry|wait)(?: again)?(?: in| after| for)?(?: about)? ((?:[0-9]{1,9}(?:\.[0-9]{1,9})? ?` + unit + ` ?)+)(?:[^a-z0-9]|$)`)
+	part     = ident.Pattern(`(?i)([0-9.]+) ?(` + unit + `)`)
 )
 
 // unit is what delays are counted in; longer names first.
@@ -74,12 +74,12 @@ const unit = `(?:milliseconds?|ms|minutes?|mins?|m|seconds?|secs?|s|hours?|h)`
 
 // inText reads the delay that a sentence states, or 0.
 func inText(text string) time.Duration {
-	found := sentence.FindStringSubmatch(text)
+	found := sentence().FindStringSubmatch(text)
 	if found == nil {
 		return 0
 	}
 	var sum float64
-	for _, p := range part.FindAllStringSubmatch(found[1], -1) {
+	for _, p := range part().FindAllStringSubmatch(found[1], -1) {
 		n, err := strconv.ParseFloat(p[1], 64)
 		if err != nil {
 			return 0

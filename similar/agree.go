@@ -79,7 +79,7 @@ func read(text string) reading {
 	r.units = reframe(units, r.in)
 	if len(r.units) > 0 {
 		first := r.units[0].text
-		r.question = marked || words[r.in][first] == question || mayAsk[r.in][first]
+		r.question = marked || words()[r.in][first] == question || mayAsk[r.in][first]
 	}
 	return r
 }
@@ -171,7 +171,7 @@ var aspects = []struct {
 }
 
 func (u *unit) is(c class, in language) bool {
-	return u.kind == kindWord && words[in][u.text] == c
+	return u.kind == kindWord && words()[in][u.text] == c
 }
 
 // why names the first difference of readings that are not the same.

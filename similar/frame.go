@@ -93,7 +93,7 @@ func (f *frame) match(units []unit, in language) int {
 		}
 	}
 	next := units[len(f.from)]
-	if next.first || seeming[next.text] || f.ask && words[in][next.text] != question {
+	if next.first || seeming[next.text] || f.ask && words()[in][next.text] != question {
 		return 0
 	}
 	return len(f.from)

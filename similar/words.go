@@ -1,5 +1,7 @@
 package similar
 
+import "sync"
+
 // language is what a text is taken to be written in. It decides what may be left
 // out: "die" is an article in German and anything but in English.
 type language uint8
@@ -23,45 +25,48 @@ const (
 	function         // the rest: articles, prepositions, auxiliaries
 )
 
-// words has the function words of a language, and those of the other classes.
-var words = map[language]map[string]class{
-	english: classes(
-		"not no never none nobody nothing nowhere neither nor without cannot hardly barely except unless instead lack fail failed "+
-			"n't dont doesnt didnt isnt arent wasnt werent wont cant couldnt wouldnt shouldnt hasnt havent hadnt non unable",
-		"who whom whose what which when where why how whether if can could may might must shall should will would",
-		"more less most least before after above below over under up down in out on off open close opened closed increase decrease raise "+
-			"lower higher high low first last early late earlier later older newer old new larger smaller bigger big small longer shorter "+
-			"long short faster slower fast slow better worse best worst enable disable start stop begin end add remove insert delete "+
-			"allow deny accept reject include exclude buy sell send receive deposit withdraw credit debit true false always sometimes "+
-			"only all some any every each both left right north south east west inside outside minimum maximum min max win lose "+
-			"lock unlock activate deactivate install uninstall import export encrypt decrypt hot cold warm safe dangerous legal illegal "+
-			"possible impossible to from with since until",
-		"i me my mine myself you your yours yourself he him his she her hers it its we us our ours they them their theirs",
-		"the a an this that these those there here am is are was were be been being do does did done have has had having and or but so because as at by for "+
-			"of about into onto through between during against than then too very also just please let get got go",
-	),
-	german: classes(
-		"nicht nichts nie niemals niemand nirgends nirgendwo kein keine keinen keinem keiner keines ohne weder noch außer statt anstatt "+
-			"kaum mitnichten keinesfalls keineswegs ungern doch sondern",
-		"wer wen wem wessen was welche welcher welches welchen welchem wann wo woher wohin warum wieso weshalb wie wieviel wozu womit "+
-			"wodurch ob wenn falls kann kannst können könnt konnte konnten könnte könnten könntest darf darfst dürfen dürfte muss musst "+
-			"müssen müsste musste soll sollst sollen sollte sollten will willst wollen wollte möchte möchten möchtest würde würden",
-		"mehr weniger meist meisten wenigsten mindestens höchstens vor nach über unter auf ab oben unten innen außen hoch niedrig höher "+
-			"niedriger tiefer erste letzte früh spät früher später älter jünger neuer alt neu größer kleiner groß klein länger kürzer lang "+
-			"kurz schneller langsamer schnell langsam besser schlechter beste schlechteste öffnen schließen erhöhen senken steigen sinken "+
-			"heben starten stoppen beginnen enden hinzufügen entfernen einfügen löschen erlauben verbieten annehmen ablehnen kaufen "+
-			"verkaufen senden empfangen einzahlen abheben einschalten ausschalten aktivieren deaktivieren sperren entsperren installieren "+
-			"deinstallieren verschlüsseln entschlüsseln links rechts norden süden osten westen warm kalt heiß gewinnen verlieren wahr "+
-			"falsch immer manchmal nur alle einige jeder jede jedes beide möglich unmöglich legal illegal sicher gefährlich zu von mit "+
-			"seit bis aus an ein",
-		"ich mir mich mein meine meinen meinem meiner meines du dir dich dein deine deinen deinem deiner deines er ihm ihn sein seine "+
-			"seinen seinem seiner seines sie ihr ihre ihren ihrem ihrer ihres ihnen es wir uns unser unsere unseren unserem unserer euch euer "+
-			"eure euren man sich",
-		"der die das den dem des eine einen einem einer eines dieser diese dieses diesen diesem jener jene bin bist ist sind seid war waren warst "+
-			"gewesen hat habe haben hast hatte hatten habt wird werden werde wurde wurden worden und oder aber denn weil dass als auch "+
-			"so in im ins am beim zum zur vom bei für gegen durch um während wegen zwischen da dort hier dann bitte mal",
-	),
-}
+// words has the function words of a language, and those of the other classes. They are
+// taken apart at their first use: most processes never look for similar requests.
+var words = sync.OnceValue(func() map[language]map[string]class {
+	return map[language]map[string]class{
+		english: classes(
+			"not no never none nobody nothing nowhere neither nor without cannot hardly barely except unless instead lack fail failed "+
+				"n't dont doesnt didnt isnt arent wasnt werent wont cant couldnt wouldnt shouldnt hasnt havent hadnt non unable",
+			"who whom whose what which when where why how whether if can could may might must shall should will would",
+			"more less most least before after above below over under up down in out on off open close opened closed increase decrease raise "+
+				"lower higher high low first last early late earlier later older newer old new larger smaller bigger big small longer shorter "+
+				"long short faster slower fast slow better worse best worst enable disable start stop begin end add remove insert delete "+
+				"allow deny accept reject include exclude buy sell send receive deposit withdraw credit debit true false always sometimes "+
+				"only all some any every each both left right north south east west inside outside minimum maximum min max win lose "+
+				"lock unlock activate deactivate install uninstall import export encrypt decrypt hot cold warm safe dangerous legal illegal "+
+				"possible impossible to from with since until",
+			"i me my mine myself you your yours yourself he him his she her hers it its we us our ours they them their theirs",
+			"the a an this that these those there here am is are was were be been being do does did done have has had having and or but so because as at by for "+
+				"of about into onto through between during against than then too very also just please let get got go",
+		),
+		german: classes(
+			"nicht nichts nie niemals niemand nirgends nirgendwo kein keine keinen keinem keiner keines ohne weder noch außer statt anstatt "+
+				"kaum mitnichten keinesfalls keineswegs ungern doch sondern",
+			"wer wen wem wessen was welche welcher welches welchen welchem wann wo woher wohin warum wieso weshalb wie wieviel wozu womit "+
+				"wodurch ob wenn falls kann kannst können könnt konnte konnten könnte könnten könntest darf darfst dürfen dürfte muss musst "+
+				"müssen müsste musste soll sollst sollen sollte sollten will willst wollen wollte möchte möchten möchtest würde würden",
+			"mehr weniger meist meisten wenigsten mindestens höchstens vor nach über unter auf ab oben unten innen außen hoch niedrig höher "+
+				"niedriger tiefer erste letzte früh spät früher später älter jünger neuer alt neu größer kleiner groß klein länger kürzer lang "+
+				"kurz schneller langsamer schnell langsam besser schlechter beste schlechteste öffnen schließen erhöhen senken steigen sinken "+
+				"heben starten stoppen beginnen enden hinzufügen entfernen einfügen löschen erlauben verbieten annehmen ablehnen kaufen "+
+				"verkaufen senden empfangen einzahlen abheben einschalten ausschalten aktivieren deaktivieren sperren entsperren installieren "+
+				"deinstallieren verschlüsseln entschlüsseln links rechts norden süden osten westen warm kalt heiß gewinnen verlieren wahr "+
+				"falsch immer manchmal nur alle einige jeder jede jedes beide möglich unmöglich legal illegal sicher gefährlich zu von mit "+
+				"seit bis aus an ein",
+			"ich mir mich mein meine meinen meinem meiner meines du dir dich dein deine deinen deinem deiner deines er ihm ihn sein seine "+
+				"seinen seinem seiner seines sie ihr ihre ihren ihrem ihrer ihres ihnen es wir uns unser unsere unseren unserem unserer euch euer "+
+				"eure euren man sich",
+			"der die das den dem des eine einen einem einer eines dieser diese dieses diesen diesem jener jene bin bist ist sind seid war waren warst "+
+				"gewesen hat habe haben hast hatte hatten habt wird werden werde wurde wurden worden und oder aber denn weil dass als auch "+
+				"so in im ins am beim zum zur vom bei für gegen durch um während wegen zwischen da dort hier dann bitte mal",
+		),
+	}
+})
 
 // classes makes a table of five lists, of which the first to name a word decides.
 func classes(negations, questions, comparisons, persons, functions string) map[string]class {
@@ -88,8 +93,8 @@ func languageOf(units []unit) language {
 		if units[i].kind != kindWord {
 			continue
 		}
-		_, en := words[english][units[i].text]
-		_, de := words[german][units[i].text]
+		_, en := words()[english][units[i].text]
+		_, de := words()[german][units[i].text]
 		switch {
 		case en && !de:
 			hits[english]++
@@ -109,7 +114,7 @@ func languageOf(units []unit) language {
 // isFunctionWord reports whether w says little of what a text is about, in either
 // language.
 func isFunctionWord(w string) bool {
-	en, de := words[english][w], words[german][w]
+	en, de := words()[english][w], words()[german][w]
 	return en == function || en == person || en == question || de == function || de == person || de == question
 }
 

@@ -15,7 +15,10 @@ var embedded string
 // Embedded returns the table that is part of the binary. It reads where each row stands,
 // and a row's prices when they are asked for first: to decode all of them takes some
 // milliseconds, which a function that starts for one call has not got.
-func Embedded() *Table {
+// Later calls return the same table, which nothing changes.
+func Embedded() *Table { return table() }
+
+var table = sync.OnceValue(func() *Table {
 	t, ok := index(embedded)
 	if ok {
 		return t
@@ -25,7 +28,7 @@ func Embedded() *Table {
 		return &Table{} // a test reads it
 	}
 	return t
-}
+})
 
 // row is one line of a table. Tables share it.
 type row struct {
@@ -58,9 +61,11 @@ func index(text string) (*Table, bool) {
 	if !ok || !end || json.Unmarshal([]byte(head+"}"), &w) != nil {
 		return nil, false
 	}
-	t := &Table{rows: make(map[key]*row, strings.Count(body, "\n")+1), dates: w.Tables}
+	n := strings.Count(body, "\n") + 1
+	t, all := &Table{rows: make(map[key]*row, n), dates: w.Tables}, make([]row, 0, n)
 	for line := range strings.SplitSeq(body, "\n") {
-		r := &row{wire: strings.TrimSuffix(line, ",")}
+		all = append(all, row{wire: strings.TrimSuffix(line, ",")}) // never beyond n: rows have their place
+		r := &all[len(all)-1]
 		k, table, ok := namesOf(r.wire)
 		if _, twice := t.rows[k]; twice || !ok {
 			return nil, false

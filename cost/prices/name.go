@@ -1,8 +1,9 @@
 package prices
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/forebay-ai/forebay/internal/ident"
 )
 
 // The kinds of providers whose prices are known.
@@ -25,12 +26,12 @@ type Name struct {
 }
 
 var (
-	profile = regexp.MustCompile(`^(global|us-gov|us|eu|apac|jp|au|in|ca|sa)\.([a-z0-9]+\..+)$`)
+	profile = ident.Pattern(`^(global|us-gov|us|eu|apac|jp|au|in|ca|sa)\.([a-z0-9]+\..+)$`)
 	// versions are the ends of ids of Bedrock: -v1:0, :0, :0:300k.
-	revision    = regexp.MustCompile(`:[0-9]+(:[0-9a-z]+)?$`)
-	wireVersion = regexp.MustCompile(`^((?:anthropic\.claude-.*[0-9].*|amazon\.nova-.+))-v[0-9]+$`)
-	dated       = regexp.MustCompile(`^(.+?)-(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|20[0-9]{6}|latest)$`)
-	plainEnd    = regexp.MustCompile(`^(.+)-v[0-9]+$`)
+	revision    = ident.Pattern(`:[0-9]+(:[0-9a-z]+)?$`)
+	wireVersion = ident.Pattern(`^((?:anthropic\.claude-.*[0-9].*|amazon\.nova-.+))-v[0-9]+$`)
+	dated       = ident.Pattern(`^(.+?)-(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|20[0-9]{6}|latest)$`)
+	plainEnd    = ident.Pattern(`^(.+)-v[0-9]+$`)
 )
 
 // Split takes a model's id apart, as the provider's interface takes it: for Bedrock also
@@ -46,11 +47,11 @@ func Split(provider, id string) Name {
 		}
 		n.Model = n.Model[strings.LastIndexByte(n.Model, '/')+1:]
 	}
-	if m := profile.FindStringSubmatch(n.Model); m != nil {
+	if m := profile().FindStringSubmatch(n.Model); m != nil {
 		n.Profile, n.Model = m[1], m[2]
 	}
-	n.Model = revision.ReplaceAllString(n.Model, "")
-	if m := wireVersion.FindStringSubmatch(n.Model); m != nil {
+	n.Model = revision().ReplaceAllString(n.Model, "")
+	if m := wireVersion().FindStringSubmatch(n.Model); m != nil {
 		n.Model = m[1]
 	}
 	return n
@@ -58,7 +59,7 @@ func Split(provider, id string) Name {
 
 // Family returns the name of a dated model without its date, and whether it has one.
 func Family(model string) (string, bool) {
-	if m := dated.FindStringSubmatch(model); m != nil {
+	if m := dated().FindStringSubmatch(model); m != nil {
 		return m[1], true
 	}
 	return model, false
@@ -71,7 +72,7 @@ func names(provider, model string) []string {
 		all = append(all, family)
 	}
 	if provider == Bedrock {
-		if m := plainEnd.FindStringSubmatch(model); m != nil {
+		if m := plainEnd().FindStringSubmatch(model); m != nil {
 			all = append(all, m[1])
 		} else {
 			all = append(all, model+"-v1")

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/forebay-ai/forebay/cost"
+	"github.com/forebay-ai/forebay/internal/ident"
 )
 
 // The bounds of an override: far more than there are models.
@@ -171,10 +171,10 @@ func (r *reader) rates(name string, given []overrideRate) cost.Rates {
 	return rates
 }
 
-var providerName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+var providerName = ident.Pattern(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 func (r *reader) row(at string, p overrideRow) Entry {
-	if !providerName.MatchString(p.Provider) {
+	if !providerName().MatchString(p.Provider) {
 		r.fault(at, "provider %.70q: openai, anthropic, bedrock, or another name of small letters, digits, dashes and underscores", p.Provider)
 	}
 	if p.Model == "" || len(p.Model) > 256 {
@@ -185,7 +185,7 @@ func (r *reader) row(at string, p overrideRow) Entry {
 	if p.Region != "" && n.Profile != "" && p.Region != n.Profile {
 		r.fault(at, "region %.40q: the model's id names %q", p.Region, n.Profile)
 	}
-	if p.Region != "" && !providerName.MatchString(p.Region) {
+	if p.Region != "" && !providerName().MatchString(p.Region) {
 		r.fault(at, "region %.40q is neither a region nor a profile's area, such as eu-central-1 or eu", p.Region)
 	}
 	e.Tariff = r.tariff(at, p)

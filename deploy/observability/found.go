@@ -26,7 +26,7 @@ const tail = `
 What is not here: DynamoDB's capacity is measured by AWS, where the alarms of the last rows are exported to; without AWS there is no such table.
 `
 
-// found is what specifications A and B measure, watch and show. One straight list on
+// found is what the specification's two documents measure, watch and show. One straight list on
 // purpose: it is compared with them from top to bottom.
 func found() []finding {
 	const analysis, interactive = "analysis", "interactive"

@@ -22,8 +22,8 @@ const usualOutput = 1024
 // the most expensive target of its model, in micro-dollars. It may be called concurrently.
 func Of(cfg forebay.Config) func(*llm.Request) int64 {
 	return func(req *llm.Request) int64 {
-		if req.Endpoint == llm.Function {
-			return 0 // functions have no price
+		if req.Endpoint == llm.Function || req.Endpoint == llm.CountTokens {
+			return 0 // these have no price
 		}
 		name := cmp.Or(req.Model, cfg.Operations[req.Operation].Model, cfg.Defaults.Model)
 		m, ok := cfg.Models[name]

@@ -1,8 +1,11 @@
-// Package near finds the name that was probably meant by one with a typing error. It
-// is for messages to people; nothing is decided by it.
+// Package near finds the name that was probably meant by one with a typing error, and words
+// the choice that there was. It is for messages to people; nothing is decided by it.
 package near
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // longest is above every name of ours; the distance is quadratic.
 const longest = 64
@@ -33,6 +36,20 @@ func DidYouMean(written string, known []string) string {
 		return " (did you mean " + best + "?)"
 	}
 	return ""
+}
+
+// listed bounds how many names a choice lists.
+const listed = 20
+
+// OneOf words a choice of names as a sentence: verb says what to do with one of them.
+func OneOf(verb string, names []string) string {
+	if len(names) == 0 {
+		return "None is configured."
+	}
+	if n := len(names) - listed; n > 0 {
+		return fmt.Sprintf("%s one of %s, and %d more.", verb, strings.Join(names[:listed], ", "), n)
+	}
+	return fmt.Sprintf("%s one of %s.", verb, strings.Join(names, ", "))
 }
 
 func flat(s string) string {

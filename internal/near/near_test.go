@@ -21,3 +21,20 @@ func TestName(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestOneOf(t *testing.T) {
+	many := strings.Split(strings.Repeat("n ", 22), " ")[:22]
+	for _, tt := range []struct {
+		names []string
+		want  string
+	}{
+		{nil, "None is configured."},
+		{[]string{"a"}, "Use one of a."},
+		{[]string{"a", "b"}, "Use one of a, b."},
+		{many, "Use one of " + strings.Repeat("n, ", 19) + "n, and 2 more."},
+	} {
+		if got := near.OneOf("Use", tt.names); got != tt.want {
+			t.Errorf("%d names: %q, want %q", len(tt.names), got, tt.want)
+		}
+	}
+}

@@ -18,6 +18,8 @@ type Key struct {
 	Low, High int64
 	// Choices are the values that a choice or a list of choices may have.
 	Choices []string
+	// Empty lets a list of choices be empty, where that says something else than nothing.
+	Empty bool
 	// Initial is the default, as a file would write it; empty for none.
 	Initial string
 	// Env is the environment variable that sets it; empty for none. Unit is what a

@@ -2,8 +2,9 @@ package settings
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/forebay-ai/forebay/internal/ident"
 )
 
 // source is the text of a file, for excerpts in faults. It knows which stretches
@@ -106,12 +107,12 @@ func window(line string, mark int) (string, int) {
 	return "…" + cut, mark - start + 1
 }
 
-var keyInLine = regexp.MustCompile(`([A-Za-z0-9_.-]+)(?:["'][ \t]*:|[ \t]*:(?:[ \t]|$))`)
+var keyInLine = ident.Pattern(`([A-Za-z0-9_.-]+)(?:["'][ \t]*:|[ \t]*:(?:[ \t]|$))`)
 
 // maskUnparsed shows a line up to the first key that is not known to be harmless.
 // Without a key in it the line may be the rest of anything.
 func maskUnparsed(line string, public map[string]bool) string {
-	found := keyInLine.FindAllStringSubmatchIndex(line, -1)
+	found := keyInLine().FindAllStringSubmatchIndex(line, -1)
 	if found == nil {
 		return ""
 	}
@@ -141,7 +142,7 @@ func (s *Schema) public() map[string]bool {
 	return names
 }
 
-var variable = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}`)
+var variable = ident.Pattern(`^\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}`)
 
 // expand puts values in the place of ${NAME} and ${NAME:-default}; $${ stands for
 // ${ itself. The default is used where the variable is not set or empty.
@@ -160,7 +161,7 @@ func expand(text string, lookup func(string) (string, bool)) (string, error) {
 			text = text[i+2:]
 			continue
 		}
-		m := variable.FindStringSubmatch(text[i:])
+		m := variable().FindStringSubmatch(text[i:])
 		if m == nil {
 			return "", wrong("Write ${NAME} or ${NAME:-default}, or $${ for the characters ${ themselves.", "a ${ that begins no variable")
 		}

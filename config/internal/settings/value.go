@@ -100,7 +100,7 @@ func (k *Key) parseList(items, shown []string) (any, int, error) {
 		}
 		list = append(list, v.(string))
 	}
-	if len(list) == 0 {
+	if len(list) == 0 && !k.Empty {
 		return nil, -1, wrong("Write "+k.Example+", or remove the line.", "the list is empty")
 	}
 	return list, -1, nil

@@ -12,11 +12,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/internal/ident"
 )
 
 // maxTexts bounds the texts of one directory: four operations in all 24
@@ -34,7 +34,7 @@ func unlessAny(name string) string {
 }
 
 // operationName is the form of names of operations, as package config has it.
-var operationName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+func operationName(s string) bool { return ident.Is(s, 1, 64, "._-") }
 
 // Read reads the texts of a directory, in the order of their names; what they say is
 // not checked. operations are the names that are configured. Hidden files and those
@@ -79,17 +79,28 @@ func Read(dir string, operations []string) ([]degrade.File, error) {
 
 // localeName is the form of locales in names of files. The language has two or
 // three letters (ISO 639), so that words behind a point are not taken for one.
-var localeName = regexp.MustCompile(`^[A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8})*$`)
+func localeName(s string) bool {
+	parts := strings.FieldsFunc(s, func(r rune) bool { return r == '_' || r == '-' })
+	if len(parts) == 0 || len(parts) != 1+strings.Count(s, "_")+strings.Count(s, "-") || !ident.Letters(parts[0], 2, 3) {
+		return false
+	}
+	for _, part := range parts[1:] {
+		if !ident.Is(part, 1, 8, "") {
+			return false
+		}
+	}
+	return true
+}
 
 // textName reads OPERATION or OPERATION.LOCALE.
 func textName(stem string, operations []string) (operation, locale string, ok bool) {
 	operation = stem
 	if i := strings.LastIndexByte(stem, '.'); i >= 0 && !slices.Contains(operations, stem) {
-		if last := stem[i+1:]; last == anyName || localeName.MatchString(last) {
+		if last := stem[i+1:]; last == anyName || localeName(last) {
 			operation, locale = stem[:i], unlessAny(last)
 		}
 	}
-	return unlessAny(operation), locale, operationName.MatchString(operation)
+	return unlessAny(operation), locale, operationName(operation)
 }
 
 // readText reads one file, at most a little more than is accepted.
