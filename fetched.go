@@ -1,6 +1,7 @@
 package forebay
 
 import (
+	"bytes"
 	"io"
 	"slices"
 	"sync"
@@ -48,7 +49,8 @@ type fetched struct {
 	held    []llm.Chunk // read before the first one was passed on
 	attempt attempt
 	passed  bool         // something of the answer was passed on
-	answer  llm.Response // the body only while it may be stored
+	answer  llm.Response // without a body
+	parts   [][]byte     // the body, while it may be stored: those who share the answer hold the same bytes
 	keep    bool         // the answer may still be stored
 	stored  bool
 	bytes   int // of the answer, stored or not
@@ -128,6 +130,24 @@ func (f *fetched) Next() (llm.Chunk, error) {
 	return llm.Chunk{}, f.fault
 }
 
+// Await implements llm.Awaiter: the provider's, whose panic ends the answer.
+func (f *fetched) Await() {
+	if f.fault != nil || f.holds() {
+		return
+	}
+	defer f.call.recovered(f.target, &f.fault)
+	f.pace.Begin(time.Now())
+	llm.Await(f.stream)
+	f.pace.Pause(time.Now())
+}
+
+// holds says that there are chunks that were held back.
+func (f *fetched) holds() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.held) > 0
+}
+
 // release takes the next chunk of those that were held back.
 func (f *fetched) release() (c llm.Chunk, ok bool) {
 	f.mu.Lock()
@@ -163,17 +183,17 @@ func (f *fetched) next() (c llm.Chunk, err error) {
 func (f *fetched) collect(c llm.Chunk) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	first := f.bytes == 0
 	f.passed = true
 	f.bytes += len(c.Raw)
 	f.events += c.Events
 	if f.keep && f.call.client.cache.TooLarge(f.bytes) {
-		f.keep, f.answer.Body = false, nil
+		f.keep, f.parts = false, nil
 	}
-	if !f.keep {
-		c.Raw = nil
+	if f.keep {
+		f.parts = append(f.parts, c.Raw)
 	}
-	f.answer.Add(c, first)
+	c.Raw = nil
+	f.answer.Add(c, true)
 }
 
 // finish closes the books after the last chunk.
@@ -300,6 +320,14 @@ func (f *fetched) result() (usage llm.Usage, microUSD int64, stored bool) {
 	return f.bill.Usage, f.bill.MicroUSD + f.lost.MicroUSD, f.stored
 }
 
+// bodyLocked is the answer's body.
+func (f *fetched) bodyLocked() []byte {
+	if len(f.parts) == 1 {
+		return f.parts[0]
+	}
+	return bytes.Join(f.parts, nil)
+}
+
 // store puts a complete answer into the cache.
 func (f *fetched) store() {
 	f.mu.Lock()
@@ -310,7 +338,7 @@ func (f *fetched) store() {
 	}
 	usage, _ := f.usageLocked()
 	f.stored = k.keep(&cache.Entry{
-		Body: f.answer.Body, Provider: f.target.Place.Provider, Model: f.model,
+		Body: f.bodyLocked(), Provider: f.target.Place.Provider, Model: f.model,
 		Usage: usage, CostMicroUSD: f.target.Place.MicroUSD(f.model, usage, f.attempt.Start), Finish: f.answer.Finish,
 	})
 }

@@ -49,6 +49,14 @@ func (s *Stream) Next() (llm.Chunk, error) {
 	return llm.Chunk{}, s.err
 }
 
+// Await waits until Next has something to say, as far as that can be known without a
+// look. It is for the goroutine of Next, and need not be called: see llm.Await.
+func (s *Stream) Await() {
+	if s.err == nil {
+		llm.Await(s.src)
+	}
+}
+
 // Close ends the answer where it stands. It may be called more than once.
 func (s *Stream) Close() error {
 	err := s.src.Close()

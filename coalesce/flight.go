@@ -12,9 +12,12 @@ import (
 )
 
 // chunkOverhead is what a kept chunk costs beside its bytes: the llm.Chunk (112
-// bytes) and its share of a slice that grows by doubling. It keeps a stream of tiny
+// bytes) and its share of a slice that grows by a quarter. It keeps a stream of tiny
 // chunks within the same bounds.
 const chunkOverhead = 128
+
+// firstChunks is how many chunks a flight has room for at first: many have one.
+const firstChunks = 2
 
 // Causes of internal errors.
 var (
@@ -169,7 +172,10 @@ func (f *flight) run() {
 
 // read lets the leader read a chunk itself, if it is alone. It is false where the
 // flight's goroutine reads.
-func (f *flight) read() bool {
+func (f *flight) read() bool { return f.alone((*flight).one) }
+
+// alone lets the leader do something with the source, if it is alone.
+func (f *flight) alone(do func(*flight) error) bool {
 	f.mu.Lock()
 	f.reading = f.solo
 	solo := f.solo
@@ -179,8 +185,19 @@ func (f *flight) read() bool {
 	}
 	err := error(errGoexit)
 	defer func() { f.afterRead(err) }()
-	err = f.one()
+	err = do(f)
 	return true
+}
+
+// awaitSource lets the leader wait for the next chunk, if it is alone. It is false where the
+// flight's goroutine reads.
+func (f *flight) awaitSource() bool { return f.alone((*flight).await) }
+
+// await waits for the next chunk.
+func (f *flight) await() (err error) {
+	defer recoverAs(&err)
+	llm.Await(f.source)
+	return nil
 }
 
 // one reads one chunk and publishes it.
@@ -262,6 +279,9 @@ func (f *flight) publish(c llm.Chunk) {
 	defer f.mu.Unlock()
 	if f.abandoned {
 		return // nobody may begin to read what is given up
+	}
+	if n := len(f.chunks); n == cap(f.chunks) { // by a quarter and not by doubling: thousands of flights wait at once
+		f.chunks = append(make([]llm.Chunk, 0, n+n/4+firstChunks), f.chunks...)
 	}
 	f.chunks = append(f.chunks, c)
 	f.total += weigh(c)

@@ -36,6 +36,7 @@ type callerPlan struct {
 	priority      llm.Priority
 	leaves        int  // after this time; 0 for never
 	byClose       bool // leaves by Close rather than by its context
+	awaits        bool // waits apart from reading
 }
 
 func drawPlan(t *rapid.T) plan {
@@ -55,6 +56,7 @@ func drawPlan(t *rapid.T) plan {
 			arrives: rapid.IntRange(0, 200).Draw(t, "arrives"), slow: rapid.SampledFrom([]int{0, 0, 5, 40}).Draw(t, "slow"),
 			priority: rapid.SampledFrom([]llm.Priority{llm.Normal, llm.Normal, llm.Normal, llm.Low, llm.High}).Draw(t, "priority"),
 		}
+		c.awaits = rapid.Bool().Draw(t, "awaits")
 		if rapid.Bool().Draw(t, "goes") {
 			c.leaves, c.byClose = rapid.IntRange(1, 150).Draw(t, "leaves"), rapid.Bool().Draw(t, "by Close")
 		}
@@ -91,6 +93,7 @@ type modelCall struct {
 	began    time.Time
 	priority llm.Priority
 	pos      int
+	waited   bool // for the next chunk, by whoever reads
 	over     bool // ended or failed by itself; world.mu guards it
 	closed   int
 }
@@ -170,13 +173,25 @@ func (c *modelCall) end() error {
 	return llm.Errorf(c.ending, "planned")
 }
 
+// Await waits for what Next then has; a panic that is planned happens here.
+func (c *modelCall) Await() {
+	if c.pos < len(c.gaps) {
+		c.waited = c.waited || c.wait(c.gaps[c.pos]) == nil
+	} else if c.ending == "panic" {
+		_ = c.end()
+	}
+}
+
 func (c *modelCall) Next() (llm.Chunk, error) {
 	if c.pos == len(c.gaps) {
 		return llm.Chunk{}, c.end()
 	}
-	if err := c.wait(c.gaps[c.pos]); err != nil {
-		return llm.Chunk{}, err
+	if !c.waited {
+		if err := c.wait(c.gaps[c.pos]); err != nil {
+			return llm.Chunk{}, err
+		}
 	}
+	c.waited = false
 	c.world.mu.Lock() // newest reads it
 	c.pos++
 	c.world.mu.Unlock()
@@ -213,6 +228,9 @@ func (w *world) caller(i int, p callerPlan) {
 	}
 	got := ""
 	for {
+		if p.awaits {
+			s.Await()
+		}
 		c, err := s.Next()
 		if err != nil {
 			w.check(p, gone(), s, got, err)

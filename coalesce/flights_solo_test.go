@@ -99,6 +99,77 @@ func TestSoloJoined(t *testing.T) {
 	}
 }
 
+// A leader that waits apart from reading waits in its source, on its own goroutine, and whoever
+// joins it meanwhile has the rest read for it.
+func TestSoloAwaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		next := make(chan llm.Chunk, 1)
+		next <- text("0")
+		source := &awaited{piped: piped{next: next}}
+		u := &upstream{serve: func(ctx context.Context, _ int64) (llm.Stream, error) { source.ctx = ctx; return source, nil }}
+		f := coalesce.New(coalesce.Config{})
+		s, err := f.Do(t.Context(), coalesce.Key{}, llm.Normal, u.start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Await() // the first chunk is there
+		take(t, s, 1)
+		before, got := runtime.NumGoroutine(), make(chan string, 1)
+		go func() {
+			s.Await()
+			got <- "awaited"
+			rest, _ := readAll(s)
+			got <- rest
+		}()
+		synctest.Wait()
+		if n := runtime.NumGoroutine(); n != before+1 || source.awaits != 1 {
+			t.Errorf("%d goroutines, %d before; waited %d times in the source", n, before, source.awaits)
+		}
+		next <- text("1")
+		if <-got != "awaited" {
+			t.Error("read before it was awaited")
+		}
+		follower := ask(t.Context(), f, llm.Normal, u, 0)
+		synctest.Wait()
+		next <- text("2")
+		close(next)
+		if a := <-follower; a.got != "012" || a.err != nil {
+			t.Errorf("follower: %+v", a)
+		}
+		if rest := <-got; rest != "12" {
+			t.Errorf("leader: %q", rest)
+		}
+		s.Await() // the end is there
+		landed(t, f, u, 0)
+	})
+}
+
+// awaited is a piped that can be waited for apart.
+type awaited struct {
+	piped
+	awaits int
+	ready  []llm.Chunk
+}
+
+func (a *awaited) Await() {
+	if len(a.ready) > 0 {
+		return
+	}
+	a.awaits++
+	if c, err := a.piped.Next(); err == nil {
+		a.ready = append(a.ready, c)
+	}
+}
+
+func (a *awaited) Next() (llm.Chunk, error) {
+	if len(a.ready) > 0 {
+		c := a.ready[0]
+		a.ready = a.ready[:0]
+		return c, nil
+	}
+	return a.piped.Next()
+}
+
 // A leader that is alone and goes away ends the call at once, whether it reads or not.
 func TestSoloLeaves(t *testing.T) {
 	for name, c := range map[string]struct{ reading, closes bool }{

@@ -36,6 +36,8 @@ type counted struct {
 	up *upstream
 }
 
+func (c *counted) Await() { llm.Await(c.Stream) }
+
 func (c *counted) Close() error {
 	c.up.closed.Add(1)
 	return c.Stream.Close()

@@ -62,6 +62,22 @@ func (s *Share) Next() (llm.Chunk, error) {
 	}
 }
 
+// Await implements llm.Awaiter.
+func (s *Share) Await() {
+	for !s.ready() {
+		if s.leader && s.flight.awaitSource() {
+			return
+		}
+		s.sleep()
+	}
+}
+
+// ready says whether Next has something to say.
+func (s *Share) ready() bool {
+	_, news, _ := s.poll(false)
+	return news
+}
+
 // await waits until Next has something to say and returns what it would.
 func (s *Share) await() error {
 	for {

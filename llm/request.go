@@ -15,6 +15,9 @@ const (
 	Chat Endpoint = "chat"
 	// Embeddings turns texts into vectors. It is never streamed.
 	Embeddings Endpoint = "embeddings"
+	// CountTokens asks how many tokens a conversation has, which costs nothing. Its body is
+	// that of the conversation. It is never streamed.
+	CountTokens Endpoint = "count_tokens"
 	// Function is a caller's own function run through the request path
 	// (forebay.Process). Its body is the canonical JSON of the payload.
 	Function Endpoint = "function"

@@ -26,6 +26,15 @@ type ModelLister interface {
 	Models(ctx context.Context) ([]ModelInfo, error)
 }
 
+// Chooser is implemented by providers whose API has no counterpart of some of the requests
+// that the gateway takes. Targets of a model that do not take a request are called for it
+// only where none of the others does either: then the error of Call says why.
+type Chooser interface {
+	// Takes says whether a call with req makes sense: not whether it would go well. It may
+	// run concurrently, keeps and changes nothing, and is asked for every call.
+	Takes(req *Request) bool
+}
+
 // ModelInfo describes one model of a provider.
 type ModelInfo struct {
 	ID      string
@@ -71,6 +80,22 @@ type Chunk struct {
 	// Text returns the text that Raw adds to the answer (first choice only). Those
 	// who share the chunk may call it concurrently. Nil means that there is none to be had.
 	Text func() string
+}
+
+// Awaiter is a Stream whose reader may wait apart from Next.
+type Awaiter interface {
+	// Await waits until Next has something to say, as far as the stream can tell without
+	// looking. It is for the goroutine of Next, which may be called without it.
+	Await()
+}
+
+// Await waits for the next chunk of s, where s is an Awaiter; else Next waits. Who relays
+// many slow streams calls it before Next: the way down to where bytes are waited for
+// carries no chunks, and takes a fifth of the stack that Next takes.
+func Await(s Stream) {
+	if a, ok := s.(Awaiter); ok {
+		a.Await()
+	}
 }
 
 // Response is a whole answer.

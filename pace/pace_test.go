@@ -299,6 +299,48 @@ func BenchmarkChunk(b *testing.B) {
 	}
 }
 
+// Who waits apart from reading pauses in between: his own time does not count, and what the provider
+// took before and after does.
+func TestPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, w := pace.NewWatch(t.Context(), pace.Config{FirstToken: 10 * time.Second})
+		defer w.Stop()
+		w.Begin(time.Now())
+		time.Sleep(8 * time.Second)
+		w.Pause(time.Now())
+		time.Sleep(time.Hour)
+		if ctx.Err() != nil {
+			t.Fatal("the reader's time was counted")
+		}
+		w.Begin(time.Now())
+		time.Sleep(1900 * time.Millisecond)
+		if ctx.Err() != nil {
+			t.Error("ended before its time")
+		}
+		time.Sleep(200 * time.Millisecond)
+		if ctx.Err() == nil {
+			t.Error("what was waited before the pause was not counted")
+		}
+	})
+	synctest.Test(t, func(t *testing.T) { // a read that has ended is no part of the next one
+		ctx, w := pace.NewWatch(t.Context(), pace.Config{FirstToken: 10 * time.Second, Window: 10 * time.Second})
+		defer w.Stop()
+		for range 5 {
+			w.Begin(time.Now())
+			time.Sleep(3 * time.Second)
+			w.Pause(time.Now())
+			w.Begin(time.Now())
+			text := strings.Repeat("x", 100)
+			if err := w.End(time.Now(), llm.Chunk{Raw: []byte(text), Events: 1, Useful: true, Text: func() string { return text }}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if ctx.Err() != nil {
+			t.Error(context.Cause(ctx))
+		}
+	})
+}
+
 // Events that are alike in length have no shortest one to be measured by: what they say
 // counts where they come seldom, and one character each is not enough.
 func TestEventsOfOneLength(t *testing.T) {

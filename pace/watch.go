@@ -3,6 +3,7 @@ package pace
 import (
 	"context"
 	"io"
+	"math"
 	"sync"
 	"time"
 
@@ -20,10 +21,11 @@ type Watch struct {
 	meter   Meter
 	reading bool
 	stopped bool
-	since   time.Time  // of the read in progress
-	looks   time.Time  // when the timer looks next
-	frame   int        // bytes of the shortest event so far: what an event of one character has
-	fault   *llm.Error // why the attempt was ended; nil while it was not
+	since   time.Time     // of the read in progress
+	waited  time.Duration // in the read in progress, before its last Pause
+	looks   time.Time     // when the timer looks next
+	frame   int           // bytes of the shortest event so far: what an event of one character has
+	fault   *llm.Error    // why the attempt was ended; nil while it was not
 }
 
 // NewWatch begins to watch. The context ends when the stream is too slow, with what
@@ -48,7 +50,7 @@ func (w *Watch) look() {
 	now := time.Now()
 	left, bounded := w.leftLocked()
 	if !w.reading { // Begin sets the timer: who does not read is not watched
-		w.looks = now.Add(forNow)
+		w.looks = now.Add(never)
 		return
 	}
 	if bounded {
@@ -63,8 +65,12 @@ func (w *Watch) look() {
 	w.timer.Reset(left)
 }
 
-// forNow is how long a watch sleeps that has nothing to watch for.
-const forNow = time.Hour
+const (
+	// forNow is how long a watch sleeps that has nothing to watch for.
+	forNow = time.Hour
+	// never is when a timer looks that is not set.
+	never = time.Duration(math.MaxInt64) / 2
+)
 
 // leftLocked is how long the next read may take, or when to look again where it is not
 // bounded.
@@ -75,19 +81,31 @@ func (w *Watch) leftLocked() (left time.Duration, bounded bool) {
 	return max(left, time.Millisecond), true
 }
 
-// Begin says that a read begins at now.
+// Begin says that a read begins at now, or goes on after a Pause.
 func (w *Watch) Begin(now time.Time) {
 	if w == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.reading, w.since = true, now
+	w.reading, w.since = true, now.Add(-w.waited)
 	left, _ := w.leftLocked()
+	left = max(left-w.waited, time.Millisecond)
 	if due := now.Add(left); due.Before(w.looks) && !w.stopped {
 		w.looks = due
 		w.timer.Reset(left)
 	}
+}
+
+// Pause says that what the read is for is there, and that it has not been taken yet: from now on it
+// is the reader who takes his time. The next Begin goes on where this one stopped.
+func (w *Watch) Pause(now time.Time) {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reading, w.waited = false, now.Sub(w.since)
 }
 
 // End notes what a read brought, and gives the read's error, or what made us end it.
@@ -97,7 +115,7 @@ func (w *Watch) End(now time.Time, c llm.Chunk, err error) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.reading = false
+	w.reading, w.waited = false, 0
 	if w.fault != nil && err != nil && err != io.EOF {
 		return w.fault
 	}

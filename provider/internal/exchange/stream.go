@@ -14,7 +14,10 @@ type Reader interface {
 
 // Stream is the answer of an exchange that r reads from it, passed on as it comes. The
 // stream releases the exchange.
-func (x *Exchange) Stream(r Reader) llm.Stream { return &eventStream{x: x, reader: r} }
+func (x *Exchange) Stream(r Reader) llm.Stream {
+	a, _ := r.(llm.Awaiter)
+	return &eventStream{x: x, reader: r, awaiter: a}
+}
 
 // Whole is the answer of an exchange to req in one chunk, which read reads. The stream
 // releases the exchange.
@@ -24,9 +27,10 @@ func (x *Exchange) Whole(req *llm.Request, read func(*Exchange, *llm.Request) (l
 
 // eventStream passes events on as they come.
 type eventStream struct {
-	x      *Exchange
-	reader Reader
-	err    error // what Next returns from now on
+	x       *Exchange
+	reader  Reader
+	awaiter llm.Awaiter // the reader, where it is one
+	err     error       // what Next returns from now on
 }
 
 // Next reads the events that have arrived.
@@ -46,6 +50,13 @@ func (s *eventStream) Next() (llm.Chunk, error) {
 		return s.finish(io.EOF)
 	}
 	return s.finish(s.x.Failed(err))
+}
+
+// Await implements llm.Awaiter.
+func (s *eventStream) Await() {
+	if s.err == nil && s.awaiter != nil {
+		s.awaiter.Await()
+	}
 }
 
 func (s *eventStream) finish(err error) (llm.Chunk, error) {

@@ -148,6 +148,7 @@ func (f *Format) read(t *testing.T, p llm.Provider, stream bool, pause time.Dura
 	defer s.Close()
 	for err == nil {
 		time.Sleep(pause)
+		llm.Await(s) // changes nothing
 		_, err = s.Next()
 	}
 	if err == io.EOF {
