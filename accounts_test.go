@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,7 @@ import (
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/llm/llmtest"
+	"github.com/forebay-ai/forebay/requestlog"
 )
 
 // Whose fault a failure is, who pays for it, and what is left behind by it: each test
@@ -156,6 +158,34 @@ func TestPanicWhileReading(t *testing.T) {
 		a := llmtest.Script(llmtest.Do(func(context.Context, string, *llm.Request) (llm.Stream, error) { return boom{}, nil }))
 		c := newClient(t, func(cfg *forebay.Config) { cfg.Cache.Off = off }, a)
 		_, err := c.Do(t.Context(), request("x"))
+		wantKind(t, err, llm.ForebayInternal)
+		if n := c.Targets()[0].InFlight; n != 0 {
+			t.Errorf("%d slots are taken for ever", n)
+		}
+	}
+}
+
+// unsteady brings a piece, and panics where the next one is waited for.
+type unsteady struct{ llm.OneChunk }
+
+func (*unsteady) Await() { panic("await") }
+
+func TestPanicWhileAwaiting(t *testing.T) {
+	for _, off := range []bool{true, false} {
+		a := llmtest.Script(llmtest.Do(func(context.Context, string, *llm.Request) (llm.Stream, error) {
+			return &unsteady{llm.OneChunk{Chunk: llm.Chunk{Raw: []byte("data: {}\n\n"), Events: 1, Useful: true}}}, nil
+		}))
+		c := newClient(t, func(cfg *forebay.Config) { cfg.Cache.Off = off }, a)
+		r := request("x")
+		r.Stream = true
+		s, err := c.Stream(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the first is there before it is waited for
+			s.Await()
+			_, err = s.Next()
+		}
 		wantKind(t, err, llm.ForebayInternal)
 		if n := c.Targets()[0].InFlight; n != 0 {
 			t.Errorf("%d slots are taken for ever", n)
@@ -315,4 +345,73 @@ func TestAttemptsAreBookedOnce(t *testing.T) {
 			t.Errorf("booked %+v", l.recs)
 		}
 	})
+}
+
+// A stream that its caller gives up in the middle is logged with what it cost: with what
+// stands in the books.
+func TestGivenUpIsLoggedAtItsPrice(t *testing.T) {
+	for name, end := range map[string]func(*forebay.Stream, context.CancelFunc){
+		"closed":  func(s *forebay.Stream, _ context.CancelFunc) { _ = s.Close() },
+		"resting": func(s *forebay.Stream, cancel context.CancelFunc) { cancel(); _, _ = s.Next() },
+		"reading": func(s *forebay.Stream, cancel context.CancelFunc) {
+			time.AfterFunc(time.Second, cancel)
+			for err := error(nil); err == nil; _, err = s.Next() {
+				s.Await()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, log := &accounts{}, &logged{}
+				c := newClient(t, func(cfg *forebay.Config) { cfg.Ledger, cfg.Observer = l, log }, llmtest.Script(llmtest.StallAfter(5)))
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				s, err := c.Stream(ctx, streamed("hello hello hello"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := s.Next(); err != nil {
+					t.Fatal(err)
+				}
+				end(s, cancel)
+				synctest.Wait()
+				n, sum := l.total()
+				if n != 1 || sum.MicroUSD == 0 || len(*log) != 1 || (*log)[0].MicroUSD != sum.MicroUSD {
+					t.Errorf("booked %+v, logged %+v", l.recs, *log)
+				}
+			})
+		})
+	}
+}
+
+// logged is an observer that keeps what it is told, of one call at a time.
+type logged []requestlog.Entry
+
+func (l *logged) Observe(e *requestlog.Entry) { *l = append(*l, *e) }
+
+// A reader who takes his time between waiting and reading has a slow reader, not a slow provider.
+func TestTheReadersOwnTimeIsNotTheProviders(t *testing.T) {
+	for _, off := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newClient(t, func(cfg *forebay.Config) {
+				cfg.Cache.Off, cfg.Defaults.Deadline = off, time.Hour
+			}, llmtest.Script(llmtest.OK(strings.Repeat("word ", 20))))
+			r := streamed("hello")
+			r.Timeout = time.Hour
+			s, err := c.Stream(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			chunks := 0
+			for ; err == nil; chunks++ {
+				s.Await()
+				time.Sleep(2 * time.Minute)
+				_, err = s.Next()
+			}
+			if err != io.EOF || chunks < 10 {
+				t.Errorf("%d chunks, %v", chunks, err)
+			}
+		})
+	}
 }

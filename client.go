@@ -129,6 +129,9 @@ func (c *Client) build(cfg Config) (err error) {
 	}
 	if c.takesSimilar() {
 		c.similar = similar.New(cfg.Similar)
+		if c.cache != nil { // it holds texts, also of those who are erased elsewhere
+			c.cache.OnShredded(c.similar.Clear)
+		}
 	}
 	if c.monitor == nil {
 		if c.monitor, err = monitor.New(c.labels(cfg)); err != nil {

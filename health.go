@@ -16,17 +16,7 @@ import (
 
 // level is the level of degradation of an operation's calls to m.
 func (c *Client) level(op *operation, m *model) degrade.Level {
-	return c.levels.Level(op.label, openTargets(m.targets), len(m.targets), time.Now())
-}
-
-func openTargets(targets []*upstream.Target) int {
-	open := 0
-	for _, t := range targets {
-		if t.Breaker.State() == breaker.Open {
-			open++
-		}
-	}
-	return open
+	return c.levels.Level(op.label, upstream.Open(m.targets), len(m.targets), time.Now())
 }
 
 // breakerChanged is told of every change of a breaker.
@@ -106,7 +96,7 @@ func (c *Client) Health() Health {
 		addQueue(&h.Queue, t)
 		h.Degradation.Targets[t.Name] = t.Breaker.State().String()
 	}
-	open := openTargets(c.targets)
+	open := upstream.Open(c.targets)
 	h.Degradation.Level = c.levels.Overall(open, len(c.targets), now)
 	h.Degradation.Reasons = c.levels.OverallReasons(open, c.regionDown(), now)
 	if c.cache != nil {
@@ -140,7 +130,7 @@ func (c *Client) overall(h Health) HealthState {
 		return Unhealthy
 	}
 	for _, m := range c.allModels() {
-		if openTargets(m.targets) == len(m.targets) {
+		if upstream.Open(m.targets) == len(m.targets) {
 			return Unhealthy
 		}
 	}

@@ -36,20 +36,10 @@ func (cfg Config) validateModel(name string) error {
 // validatePlaces finds targets of one place that are described in two ways.
 func (cfg Config) validatePlaces() error {
 	var faults []error
-	first := map[string]Target{}
-	where := map[string]string{}
+	var all upstream.Listings
 	for _, name := range slices.Sorted(maps.Keys(cfg.Models)) {
 		for i, t := range cfg.Models[name].Targets {
-			at := fmt.Sprintf("models.%s.targets[%d]", name, i)
-			seen, ok := first[t.Name()]
-			if !ok {
-				first[t.Name()], where[t.Name()] = t, at
-				continue
-			}
-			if !seen.Like(&t) {
-				faults = append(faults, fmt.Errorf("%s: %s is described in another way under %s; family, price, region, residency, "+
-					"context_window, quota and max_concurrent belong to the place", at, t.Name(), where[t.Name()]))
-			}
+			faults = append(faults, all.Add(fmt.Sprintf("models.%s.targets[%d]", name, i), t))
 		}
 	}
 	return errors.Join(faults...)

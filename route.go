@@ -122,7 +122,7 @@ func (t *tour) earn() {
 // serve the call.
 func (t *tour) plan() ([]int, error) {
 	targets := t.model.targets
-	asker := upstream.Asker{Now: time.Now(), Source: t.source(), Regions: t.client.regions}
+	asker := upstream.Asker{Now: time.Now(), Source: t.source(), Regions: t.client.regions, Request: t.req}
 	if t.model.sized && t.tokens == 0 {
 		t.tokens = targets[0].Tokens(t.req)
 	}

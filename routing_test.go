@@ -10,6 +10,9 @@ import (
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/dialect/bedrock"
+	"github.com/forebay-ai/forebay/dialect/openai"
+	"github.com/forebay-ai/forebay/dialect/translate"
 	"github.com/forebay-ai/forebay/limit"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/llm/llmtest"
@@ -196,6 +199,35 @@ func TestTooLongGoesToALargerWindowOnly(t *testing.T) {
 	unknown := newClient(t, nil, llmtest.Script(tooLong), llmtest.Script(llmtest.OK("x")))
 	_, err := unknown.Do(t.Context(), request("hi"))
 	wantKind(t, err, llm.ProviderContextExceeded)
+}
+
+// What only some of a model's targets can serve goes to these, wherever they are listed.
+func TestTargetsThatCannotServeAreLeftOut(t *testing.T) {
+	for endpoint, dialect := range map[llm.Endpoint]llm.Dialect{llm.CountTokens: bedrock.Converse{}, llm.Chat: bedrock.Invoke{}} {
+		asks := func() *llm.Request {
+			r := request(`{"messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}],"max_tokens":9,"anthropic_version":"bedrock-2023-05-31"}`)
+			r.Endpoint, r.Dialect = endpoint, dialect
+			return r
+		}
+		other, own := llmtest.Script(llmtest.OK("x")), llmtest.Script(llmtest.Fail(llm.ProviderAuthFailed), llmtest.OK("42"))
+		c := newClient(t, nil, translate.Provider(other, openai.Dialect{}), own)
+		_, err := c.Do(t.Context(), asks())
+		wantKind(t, err, llm.ProviderAuthFailed) // and not that the other one cannot
+		if do(t, c, asks()); len(own.Calls()) != 2 || len(other.Calls()) != 0 {
+			t.Errorf("%s: %d calls of the target that can, %d of the other", endpoint, len(own.Calls()), len(other.Calls()))
+		}
+		if err := c.SetBreaker(t.Context(), "test", "p2/m", forebay.BreakerOpen, "test"); err != nil {
+			t.Fatal(err)
+		}
+		r := asks()
+		r.Cache.NoRead = true
+		_, err = c.Do(t.Context(), r)
+		wantKind(t, err, llm.PolicyBreakerOpen)
+
+		alone := newClient(t, nil, translate.Provider(other, openai.Dialect{}))
+		_, err = alone.Do(t.Context(), asks())
+		wantKind(t, err, llm.CallerInvalidRequest)
+	}
 }
 
 func TestFilteredIsNotRoutedAround(t *testing.T) {

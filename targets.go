@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/forebay-ai/forebay/degrade"
+	"github.com/forebay-ai/forebay/internal/near"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/upstream"
 )
@@ -40,7 +41,7 @@ func (c *Client) SetBreaker(ctx context.Context, actor, name string, action Brea
 	t := upstream.Named(c.targets, name)
 	if t == nil {
 		return &llm.Error{
-			Kind: llm.CallerNotFound, Param: "target", Message: fmt.Sprintf("unknown target %.100q", name), Fix: oneOf("Use", upstream.Names(c.targets)),
+			Kind: llm.CallerNotFound, Param: "target", Message: fmt.Sprintf("unknown target %.100q", name), Fix: near.OneOf("Use", upstream.Names(c.targets)),
 		}
 	}
 	switch action {

@@ -19,9 +19,11 @@
 //     shortest wait first, again with those of regions that are down behind the others.
 //
 // Within each of these the strategy decides. Targets that refuse every call (an open
-// breaker) are left out. Where there is nothing else the plan consists of them, so that
-// the caller can say when to come again: a plan is empty only where no target may ever
-// serve the request, and Exclusions says why.
+// breaker) are left out, and so are those whose API has nothing of the kind that the request
+// asks for. Where there is nothing else the plan consists of the former, so that the caller
+// can say when to come again, or, where all are of the latter kind, of these, whose answer
+// says so: a plan is empty only where no target may ever serve the request, and Exclusions
+// says why.
 //
 // A region is a unit of failover of its own: Regions gathers which of its targets
 // refuse, over all models, and says when it is down.

@@ -16,6 +16,7 @@ const (
 	waiting
 	waitingDown // waits, and its region is down
 	refusing
+	unable // would refuse the request for good
 )
 
 // candidate is a target that may serve a request.
@@ -97,7 +98,7 @@ func (r *Router) plan(dst []int, all []candidate, n *Need, state func(i int) Sta
 	}
 	sortCandidates(all)
 	for k := range all {
-		if all[k].class() == refusing && all[0].class() != refusing {
+		if c := all[k].class(); c >= refusing && c != all[0].class() {
 			break
 		}
 		dst = append(dst, int(all[k].target))
@@ -108,7 +109,7 @@ func (r *Router) plan(dst []int, all []candidate, n *Need, state func(i int) Sta
 // usual says that nothing is to be said against the target: by far the most common
 // state, so the fast way past rank.
 func (st *State) usual() bool {
-	return !st.Refuses && !st.RegionDown && st.Wait <= 0 && (st.Share == 1 || st.Share == 0) && !(st.Busy >= 1)
+	return !st.Unable && !st.Refuses && !st.RegionDown && st.Wait <= 0 && (st.Share == 1 || st.Share == 0) && !(st.Busy >= 1)
 }
 
 // rank is the key of target i in state st.
@@ -126,6 +127,8 @@ func rank(st *State, draw uint64, i int) uint64 {
 func classify(st *State, draw uint64, i int) class {
 	down := st.RegionDown && !st.Probe
 	switch {
+	case st.Unable:
+		return unable
 	case st.Refuses:
 		return refusing
 	case st.Wait > 0 && down:

@@ -20,6 +20,7 @@ func TestPlanOrder(t *testing.T) {
 		open    = route.State{Refuses: true}
 		down    = route.State{RegionDown: true}
 		probe   = route.State{RegionDown: true, Probe: true}
+		unable  = route.State{Unable: true}
 		idle    = route.State{}
 		fast    = route.State{FirstToken: 100 * msec}
 		slow    = route.State{FirstToken: 300 * msec}
@@ -43,6 +44,11 @@ func TestPlanOrder(t *testing.T) {
 			[]route.State{{Refuses: true, Wait: 3 * sec}, {Refuses: true, Wait: sec}, {Refuses: true, Wait: 2 * sec, RegionDown: true}},
 			[]int{1, 2, 0},
 		},
+		{"those that are unable are left out", route.Ordered, []route.State{unable, idle, unable}, []int{1}},
+		{"also where the rest waits in a region that is down", route.Ordered, []route.State{unable, {Wait: sec, RegionDown: true}}, []int{1}},
+		{"also where the rest refuses", route.Ordered, []route.State{unable, open, {Unable: true, Refuses: true}, open}, []int{1, 3}},
+		{"also where they are faster", route.Fastest, []route.State{{Unable: true, FirstToken: msec}, slow, fast}, []int{2, 1}},
+		{"unless all are", route.Cheapest, []route.State{unable, unable, unable}, []int{1, 2, 0}},
 		{"those that wait come last, by their wait", route.Ordered, []route.State{wait(2 * sec), wait(sec), idle, wait(sec)}, []int{2, 1, 3, 0}},
 		{"a wait that is over is none", route.Ordered, []route.State{wait(-sec), idle}, []int{0, 1}},
 		{"the longest wait there is", route.Ordered, []route.State{wait(1<<63 - 1), wait(1<<62 - 1), wait(sec), idle}, []int{3, 2, 0, 1}},

@@ -66,6 +66,9 @@ type State struct {
 	// Refuses says that no call would get through: its breaker is open, or held open
 	// by hand.
 	Refuses bool
+	// Unable says that it cannot serve the request whatever its state: its API has nothing
+	// of the kind. Such a target is in a plan only where all of them are.
+	Unable bool
 	// Probe says that its breaker was open and waits for a call to find out whether the
 	// target is well. Such a call is due also while the region is down: otherwise nobody
 	// would ever notice that it is up again. The breaker bounds how many there are.

@@ -37,6 +37,7 @@ func drawState(t *rapid.T, bad int) route.State {
 	)
 	return route.State{
 		Refuses:    rapid.IntRange(1, 100).Draw(t, "refuses") <= bad,
+		Unable:     rapid.IntRange(1, 100).Draw(t, "unable") <= bad,
 		Probe:      rapid.Bool().Draw(t, "probe"),
 		Share:      share.Draw(t, "share"),
 		Wait:       span.Draw(t, "wait"),
@@ -68,6 +69,8 @@ func mayServe(target route.Target, n route.Need) bool {
 func level(s route.State) int {
 	down := s.RegionDown && !s.Probe
 	switch {
+	case s.Unable:
+		return 6
 	case s.Refuses:
 		return 5
 	case s.Wait > 0 && down:
@@ -104,13 +107,15 @@ func TestPlanKeepsTheRules(t *testing.T) {
 			t.Fatalf("%v, then %v: the same draw gave another plan", plan, again)
 		}
 
-		var able, refusing []int
+		var able, refusing, unable []int
 		for i, target := range targets {
 			switch {
 			case !mayServe(target, n):
 				if asked[i] != 0 {
 					t.Fatalf("the state of target %d was asked for although it may not serve", i)
 				}
+			case states[i].Unable:
+				unable = append(unable, i)
 			case states[i].Refuses:
 				refusing = append(refusing, i)
 			default:
@@ -124,21 +129,24 @@ func TestPlanKeepsTheRules(t *testing.T) {
 		if len(able) == 0 {
 			want = refusing
 		}
+		if len(want) == 0 {
+			want = unable
+		}
 		if sorted := slices.Sorted(slices.Values(plan)); !slices.Equal(sorted, want) {
 			t.Fatalf("plan %v has to consist of %v, each once", plan, want)
 		}
 		checkOrder(t, strategy, targets, states, plan)
-		checkExclusions(t, r, n, append(able, refusing...))
+		checkExclusions(t, r, n, slices.Concat(able, refusing, unable))
 		for _, s := range []struct {
 			name string
 			seen bool
-		}{{"empty", len(plan) == 0}, {"refusing", len(able) == 0 && len(plan) > 1}, {"long", len(plan) > 8}, {"left out", len(able) > 0 && len(refusing) > 0}} {
+		}{{"empty", len(plan) == 0}, {"refusing", len(able) == 0 && len(refusing) > 1}, {"unable", len(plan) > 1 && len(unable) == len(plan)}, {"long", len(plan) > 8}, {"left out", len(able) > 0 && len(refusing) > 0}} {
 			if s.seen {
 				seen[s.name]++
 			}
 		}
 	})
-	for _, name := range []string{"empty", "refusing", "long", "left out"} {
+	for _, name := range []string{"empty", "refusing", "unable", "long", "left out"} {
 		if seen[name] < 20 {
 			t.Errorf("%q came up %d times: the test tests little", name, seen[name])
 		}

@@ -162,8 +162,12 @@ func (a *Attempt) feed(now time.Time, req *llm.Request, o *Outcome) bool {
 	if a.shown {
 		s.Stage = limit.Rest
 	}
+	answer := req.Endpoint != llm.CountTokens // a count takes a moment, and says nothing of answers
+	if !answer {
+		s.FirstToken, s.Took, s.OutputTokens = 0, 0, 0
+	}
 	switch {
-	case o.Kind == "":
+	case o.Kind == "" && answer:
 		t.recent.answered(now, req.Stream, o.FirstToken, o.Output)
 	case s.Overloaded:
 		s.RetryAfter = o.RetryAfter

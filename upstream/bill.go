@@ -47,11 +47,14 @@ func (p *Place) listed() cost.Price {
 	return p.Price
 }
 
+// free says that no calls of an endpoint use tokens: there is nothing to estimate.
+func free(e llm.Endpoint) bool { return e == llm.Function || e == llm.CountTokens }
+
 // Answered is what an answer used: what its provider reported or, where an answer of
 // bytes in events came without a report, an estimate. That is the case of a stream that
 // was not asked for usage, or was cut.
 func Answered(req *llm.Request, reported llm.Usage, bytes, events int) (u llm.Usage, estimated bool) {
-	if !reported.IsZero() || bytes == 0 || req.Endpoint == llm.Function {
+	if !reported.IsZero() || bytes == 0 || free(req.Endpoint) {
 		return reported, false
 	}
 	if req.Stream {
@@ -77,7 +80,7 @@ func Unseen(req *llm.Request, held []llm.Chunk, kind llm.Kind) (u llm.Usage) {
 	case llm.ProviderTimeout, llm.ProviderTruncated, llm.ProviderMalformed, llm.CallerCancelled, llm.CallerDeadline:
 		taken = true
 	}
-	if !u.IsZero() || !taken || req.Endpoint == llm.Function {
+	if !u.IsZero() || !taken || free(req.Endpoint) {
 		return u
 	}
 	return cost.Estimate(len(req.Body), events*bytesPerToken)

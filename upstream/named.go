@@ -1,5 +1,7 @@
 package upstream
 
+import "github.com/forebay-ai/forebay/breaker"
+
 // Named is the target of a name, or nil.
 func Named(all []*Target, name string) *Target {
 	for _, t := range all {
@@ -17,4 +19,15 @@ func Names(all []*Target) []string {
 		names = append(names, t.Name)
 	}
 	return names
+}
+
+// Open counts the targets whose breakers let no call pass.
+func Open(all []*Target) int {
+	open := 0
+	for _, t := range all {
+		if t.Breaker.State() == breaker.Open {
+			open++
+		}
+	}
+	return open
 }

@@ -86,6 +86,33 @@ func (p *Place) Like(other *Place) bool {
 		p.Quota == other.Quota && p.MaxConcurrent == other.MaxConcurrent
 }
 
+// Listings are the places of a configuration, each of which may stand under several
+// models. The zero value is ready.
+type Listings struct{ first map[string]listing }
+
+type listing struct {
+	at    string
+	place Place
+}
+
+// Add notes a place that stands at, and fails where it is described in another way
+// elsewhere.
+func (l *Listings) Add(at string, p Place) error {
+	if l.first == nil {
+		l.first = map[string]listing{}
+	}
+	seen, ok := l.first[p.Name()]
+	if !ok {
+		l.first[p.Name()] = listing{at, p}
+		return nil
+	}
+	if seen.place.Like(&p) {
+		return nil
+	}
+	return fmt.Errorf("%s: %s is described in another way under %s; family, price, region, residency, "+
+		"context_window, quota and max_concurrent belong to the place", at, p.Name(), seen.at)
+}
+
 // Route is the place as far as choosing is concerned.
 func (p *Place) Route() route.Target {
 	price := p.listed()
@@ -151,6 +178,7 @@ type Asker struct {
 	Tokens  int            // as Tokens says
 	Source  uint64         // as in Entry
 	Regions *route.Regions // of all targets
+	Request *llm.Request   // what the target would be asked; nil where that makes no difference
 }
 
 // State is what the choice of targets wants to know.
@@ -159,6 +187,9 @@ func (t *Target) State(a *Asker) route.State {
 		Share: t.Breaker.Share(a.Now), FirstToken: t.recent.firstToken(),
 		Wait:       max(t.recent.cooling(a.Now), t.Quota.Wait(a.Now, a.Tokens)),
 		RegionDown: t.Place.Region != "" && a.Regions.Down(t.Place.Region),
+	}
+	if c, ok := t.Backend.(llm.Chooser); ok && a.Request != nil {
+		s.Unable = !c.Takes(a.Request)
 	}
 	if t.Breaker.State() != breaker.Closed {
 		s.Probe = t.Breaker.ReadySource(a.Now, a.Source)
@@ -178,8 +209,12 @@ const (
 )
 
 // Tokens is how many tokens a provider reserves for req: its prompt, and the longest
-// answer that it allows or, where it sets no bound, twice the usual one.
+// answer that it allows or, where it sets no bound, twice the usual one. It is 0 for calls
+// that use none.
 func (t *Target) Tokens(req *llm.Request) int {
+	if free(req.Endpoint) {
+		return 0
+	}
 	n := (len(req.Body) + bytesPerToken - 1) / bytesPerToken
 	if d, ok := req.Dialect.(llm.OutputBounder); ok {
 		if most := d.MaxOutput(req); most > 0 {

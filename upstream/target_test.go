@@ -274,6 +274,99 @@ func TestTokens(t *testing.T) {
 	if got := tg.Tokens(r); got != 10+33 {
 		t.Errorf("with a bound: %d", got)
 	}
+	for _, endpoint := range []llm.Endpoint{llm.CountTokens, llm.Function} {
+		if r.Endpoint = endpoint; tg.Tokens(r) != 0 {
+			t.Errorf("%s: %d", endpoint, tg.Tokens(r))
+		}
+	}
+}
+
+// A count of tokens uses none, and is no answer: it takes its place among the requests a
+// minute, and nothing is learned from it of answers.
+func TestCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tg := made(func(p *upstream.Place, _ *upstream.Policies) {
+			p.Quota = limit.QuotaConfig{TokensPerMinute: 2000, RequestsPerMinute: 40}
+		})
+		a := begin(t, tg, 1)
+		a.End(time.Now(), request(), &upstream.Outcome{Output: 700, FirstToken: time.Second, Usage: llm.Usage{Input: 1200, Output: 700}})
+		before := tg.State(&upstream.Asker{Now: time.Now()}).FirstToken
+		count := entry(1, time.Second)
+		count.Request = request()
+		count.Request.Endpoint = llm.CountTokens
+		for range 30 { // with 100 tokens left
+			a, err := tg.Begin(t.Context(), count)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond)
+			a.End(time.Now(), count.Request, &upstream.Outcome{Output: 1, FirstToken: time.Millisecond}) // its one piece is counted
+		}
+		if got := tg.Tokens(request()); got != 100+1400 {
+			t.Errorf("after counts a chat reserves %d tokens", got)
+		}
+		if after := tg.State(&upstream.Asker{Now: time.Now()}).FirstToken; after != before {
+			t.Errorf("answers took %v, and after counts %v", before, after)
+		}
+		if left := tg.Quota.Snapshot(time.Now()).RequestsLeft; left > 10 {
+			t.Errorf("%d requests are left of 40", left)
+		}
+	})
+}
+
+// The times of counts do not lower what is usual for answers, by which the bound on calls
+// at once is controlled: after many of them the target's answers are no slower than before.
+func TestCountsDoNotMoveTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tg := made(func(p *upstream.Place, _ *upstream.Policies) { p.MaxConcurrent = 20 })
+		calls := func(endpoint llm.Endpoint, took time.Duration) {
+			e := entry(1, time.Hour)
+			e.Request = request()
+			e.Request.Endpoint = endpoint
+			for range 10 {
+				var wg sync.WaitGroup
+				for range 20 {
+					wg.Go(func() {
+						a, err := tg.Begin(t.Context(), e)
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						time.Sleep(took)
+						a.End(time.Now(), e.Request, &upstream.Outcome{Output: 1, FirstToken: took})
+					})
+				}
+				wg.Wait()
+			}
+		}
+		calls(llm.CountTokens, 10*time.Millisecond)
+		calls(llm.Chat, 2*time.Second)
+		if s := tg.Control.Snapshot(time.Now()); s.Reason != "" {
+			t.Errorf("the bound moved, and is %d of %d: %s", s.Bound, s.Ceiling, s.Reason)
+		}
+	})
+}
+
+// chooser is a provider that takes chats only.
+type chooser struct{ llm.Provider }
+
+func (chooser) Takes(req *llm.Request) bool { return req.Endpoint == llm.Chat }
+
+// A target says what its provider does not take; others take everything.
+func TestUnable(t *testing.T) {
+	count := request()
+	count.Endpoint = llm.CountTokens
+	for _, test := range []struct {
+		backend llm.Provider
+		req     *llm.Request
+		want    bool
+	}{{chooser{}, count, true}, {chooser{}, request(), false}, {chooser{}, nil, false}, {llmtest.Script(), count, false}, {nil, count, false}} {
+		tg := made(nil)
+		tg.Backend = test.backend
+		if s := tg.State(&upstream.Asker{Now: time.Now(), Request: test.req}); s.Unable != test.want {
+			t.Errorf("%T, %+v: unable is %v", test.backend, test.req, s.Unable)
+		}
+	}
 }
 
 // How long one answer's Retry-After keeps other calls away is bounded.
