@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -45,7 +46,8 @@ func TestJavaScriptBedrock(t *testing.T) {
 		if r.bedrock != nil {
 			calls = append(calls, sdkCall{Op: "invoke", Input: map[string]any{"modelId": haiku, "body": claudeHello}},
 				sdkCall{Op: "invoke", Input: map[string]any{"modelId": titan, "body": `{"inputText":"three small words"}`}},
-				sdkCall{Op: "invoke-stream", Input: map[string]any{"modelId": haiku, "body": claudeHello}})
+				sdkCall{Op: "invoke-stream", Input: map[string]any{"modelId": haiku, "body": claudeHello}},
+				sdkCall{Op: "count-tokens", Input: map[string]any{"modelId": haiku, "input": map[string]any{"converse": map[string]any{"messages": turn(haiku, "hello")["messages"]}}}})
 		}
 		got := r.javascript(t, job{SDK: "bedrock", Calls: calls})
 		for i, o := range got {
@@ -75,6 +77,9 @@ func TestJavaScriptBedrock(t *testing.T) {
 		}
 		if !strings.Contains(got[5].Text, `"text":"You said: hello"`) || !strings.HasPrefix(got[6].Text, `{"embedding":[0.5`) || got[7].Text != "You said: hello" {
 			t.Errorf("invoked: %q, %q, %q", got[5].Text, got[6].Text, got[7].Text)
+		}
+		if n, err := strconv.Atoi(got[8].Text); err != nil || n < len(`{"input":{"converse":{}}}`) {
+			t.Errorf("counted: %q", got[8].Text)
 		}
 	})
 }

@@ -2,7 +2,9 @@ package bedrock
 
 import (
 	"strconv"
+	"strings"
 
+	"github.com/forebay-ai/forebay/dialect/internal/edge"
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -13,8 +15,8 @@ import (
 // one. dropped names them as paths (inferenceConfig.topP). The body is req.Body itself
 // where nothing has to go; req is not changed, and its Notes are not told.
 //
-// Parameters are those that say how to answer: the ways of sampling, stop sequences,
-// marks for the prompt cache, and a bound of the answer over the model's own, which is
+// Parameters are those that say how to answer: the ways of sampling, stop sequences, how
+// much thought goes into it, marks for the prompt cache, and a bound of the answer over the model's own, which is
 // lowered to that. Of temperature and top_p the first one stays where a model takes only
 // one. A value that is the default anyway is left out without a word.
 //
@@ -27,7 +29,7 @@ func Adapt(req *llm.Request, c Capabilities, refuse bool) (body []byte, dropped 
 	}
 	root := scan.Parse(req.Body, MaxDepth)
 	if root == nil || root.Kind != '{' {
-		return nil, nil, explain(req.Body)
+		return nil, nil, edge.Explain(req.Body)
 	}
 	a := adapter{Capabilities: c}
 	if refuse {
@@ -47,7 +49,7 @@ func Adapt(req *llm.Request, c Capabilities, refuse bool) (body []byte, dropped 
 
 // limits says that the model does not take everything.
 func (c *Capabilities) limits() bool {
-	all := c.Temperature && c.TopP && c.TopK && c.BothSampling && c.Stop && c.CachePoints
+	all := c.Temperature && c.TopP && c.TopK && c.BothSampling && c.Stop && c.BlankStops && c.Effort && c.CachePoints
 	return !all || !c.System || !c.Images || !c.Documents || !c.Tools || !c.Streaming || !c.ToolStreaming || c.MaxOutput > 0
 }
 
@@ -85,6 +87,7 @@ var samplers = []struct {
 	{"top_k", topK},
 	{"stopSequences", stops},
 	{"stop_sequences", stops},
+	{"effort", effort},
 	{"maxTokens", 0},
 	{"max_tokens", 0},
 	{"max_new_tokens", 0},
@@ -102,12 +105,20 @@ func (a *adapter) parameters(root *scan.Node) {
 		{"", root},
 		{"inferenceConfig.", root.Get("inferenceConfig")},
 		{"textGenerationConfig.", root.Get("textGenerationConfig")},
+		{"outputConfig.", root.Get("outputConfig")},
+		{"output_config.", root.Get("output_config")},
 		{"additionalModelRequestFields.", root.Get("additionalModelRequestFields")},
 		{"additionalModelRequestFields.inferenceConfig.", root.Get("additionalModelRequestFields").Get("inferenceConfig")},
+		{"additionalModelRequestFields.output_config.", root.Get("additionalModelRequestFields").Get("output_config")},
 	} {
 		if place.node != nil && place.node.Kind == '{' {
 			hot = a.sampled(place.node, place.path, hot) || hot
 		}
+	}
+	if !a.Effort { // the object is refused too
+		emptied(root, "outputConfig")
+		emptied(root, "output_config")
+		emptied(root.Get("additionalModelRequestFields"), "output_config")
 	}
 	if !a.CachePoints {
 		a.uncache(root)
@@ -128,9 +139,12 @@ func (a *adapter) sampled(n *scan.Node, path string, hot bool) bool {
 		case s.kind == temperature && a.Temperature:
 			hot = true
 			continue
-		case s.kind == topP && a.TopP && (a.BothSampling || !hot), s.kind == topK && a.TopK, s.kind == stops && a.Stop:
+		case s.kind == stops && a.Stop:
+			a.unblank(n, path, s.name)
 			continue
-		case s.kind != stops && s.kind != topK && isOne(value):
+		case s.kind == topP && a.TopP && (a.BothSampling || !hot), s.kind == topK && a.TopK, s.kind == effort && a.Effort:
+			continue
+		case (s.kind == temperature || s.kind == topP) && isOne(value):
 			*n = *n.Without(s.name) // the default of temperature and top_p
 			a.changed = true
 			continue
@@ -138,6 +152,34 @@ func (a *adapter) sampled(n *scan.Node, path string, hot bool) bool {
 		a.drop(n, path, s.name)
 	}
 	return hot
+}
+
+// emptied takes a member out that is an object with nothing in it.
+func emptied(n *scan.Node, name string) {
+	if o := n.Get(name); o != nil && o.Kind == '{' && len(o.Names) == 0 {
+		*n = *n.Without(name)
+	}
+}
+
+// unblank takes stop sequences of nothing but white space out, where the model does not
+// take such.
+func (a *adapter) unblank(n *scan.Node, path, name string) {
+	list := n.Get(name)
+	if a.BlankStops || list.Kind != '[' {
+		return
+	}
+	var kept []*scan.Node
+	for i, stop := range list.Members {
+		if stop.Kind != '"' || strings.TrimSpace(stop.String()) != "" {
+			kept = append(kept, stop)
+			continue
+		}
+		a.changed = true
+		a.dropped = append(a.dropped, path+name+"["+strconv.Itoa(i)+"]")
+	}
+	if list.Members = kept; len(kept) == 0 {
+		*n = *n.Without(name)
+	}
 }
 
 func isOne(n *scan.Node) bool { return n.Is("1") || n.Is("1.0") }

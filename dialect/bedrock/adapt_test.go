@@ -44,7 +44,7 @@ func TestModelNames(t *testing.T) {
 
 func TestCapabilities(t *testing.T) {
 	everything := bedrock.Capabilities{
-		Temperature: true, TopP: true, TopK: true, BothSampling: true, Stop: true, CachePoints: true,
+		Temperature: true, TopP: true, TopK: true, BothSampling: true, Stop: true, BlankStops: true, Effort: true, CachePoints: true,
 		System: true, Images: true, Documents: true, Tools: true, Streaming: true, ToolStreaming: true,
 	}
 	for _, id := range []string{"", "gpt-4o", "arn:aws:bedrock:eu-central-1:1:application-inference-profile/x"} {
@@ -68,6 +68,10 @@ func TestCapabilities(t *testing.T) {
 		{"us.anthropic.claude-sonnet-5", func(c bedrock.Capabilities) bool { return !c.Temperature && c.Tools }},
 		{"eu.anthropic.claude-sonnet-5-5-v1:0", func(c bedrock.Capabilities) bool { return !c.Temperature && !c.TopP && !c.TopK && c.Stop }},
 		{"eu.anthropic.claude-haiku-5-5-v1:0", func(c bedrock.Capabilities) bool { return !c.Temperature }},
+		{"eu.anthropic.claude-opus-4-5-20251101-v1:0", func(c bedrock.Capabilities) bool { return c.Effort && !c.BothSampling && c.MaxOutput == 64000 }},
+		{"eu.anthropic.claude-sonnet-4-5-20250929-v1:0", func(c bedrock.Capabilities) bool { return !c.Effort && !c.BothSampling && c.MaxOutput == 64000 }},
+		{"global.anthropic.claude-sonnet-4-6", func(c bedrock.Capabilities) bool { return c.Effort }},
+		{"us.anthropic.claude-3-7-sonnet-20250219-v1:0", func(c bedrock.Capabilities) bool { return !c.Effort && c.BothSampling }},
 		{"amazon.nova-micro-v1:0", func(c bedrock.Capabilities) bool { return !c.Images && !c.Documents && c.Tools && c.CachePoints }},
 		{"eu.amazon.nova-2-lite-v1:0", func(c bedrock.Capabilities) bool { return c.Images && c.MaxOutput == 0 }},
 		{"amazon.titan-text-express-v1", func(c bedrock.Capabilities) bool { return !c.System && !c.Tools && c.Temperature && c.Documents }},
@@ -105,6 +109,14 @@ func TestAdapt(t *testing.T) {
 		{"null", "us.anthropic.claude-sonnet-5", `{"inferenceConfig":{"temperature":null}}`, `{"inferenceConfig":{"temperature":null}}`, nil},
 		{"bound", "anthropic.claude-3-haiku-20240307-v1:0", `{"inferenceConfig":{"maxTokens":9000}}`, `{"inferenceConfig":{"maxTokens":4096}}`, []string{"inferenceConfig.maxTokens"}},
 		{"stop", "openai.gpt-oss-20b-1:0", `{"inferenceConfig":{"stopSequences":["x"]}}`, `{"inferenceConfig":{}}`, []string{"inferenceConfig.stopSequences"}},
+		{"effort", "eu.anthropic.claude-haiku-4-5-20251001-v1:0", `{"messages":[],"outputConfig":{"effort":"low","textFormat":{"type":"json_schema"}}}`, `{"messages":[],"outputConfig":{"textFormat":{"type":"json_schema"}}}`, []string{"outputConfig.effort"}},
+		{"effort alone", "eu.anthropic.claude-haiku-4-5-20251001-v1:0", `{"messages":[],"outputConfig":{"effort":"low"}}`, `{"messages":[]}`, []string{"outputConfig.effort"}},
+		{"effort in the model's own words", "anthropic.claude-3-haiku-20240307-v1:0", `{"additionalModelRequestFields":{"output_config":{"effort":"low"}}}`, `{"additionalModelRequestFields":{}}`, []string{"additionalModelRequestFields.output_config.effort"}},
+		{"effort in Anthropic's body", "eu.anthropic.claude-sonnet-4-5-20250929-v1:0", `{"output_config":{"effort":"low","format":{"type":"json_schema"}}}`, `{"output_config":{"format":{"type":"json_schema"}}}`, []string{"output_config.effort"}},
+		{"effort where it is known", "global.anthropic.claude-opus-4-6-v1", `{"outputConfig":{"effort":"low"}}`, `{"outputConfig":{"effort":"low"}}`, nil},
+		{"blank stops", "eu.anthropic.claude-sonnet-4-20250514-v1:0", `{"inferenceConfig":{"stopSequences":["a"," \n","b","\u2003",""]}}`, `{"inferenceConfig":{"stopSequences":["a","b"]}}`, []string{"inferenceConfig.stopSequences[1]", "inferenceConfig.stopSequences[3]", "inferenceConfig.stopSequences[4]"}},
+		{"blank stops alone", "anthropic.claude-x", `{"stop_sequences":["\n"],"max_tokens":5}`, `{"max_tokens":5}`, []string{"stop_sequences[0]"}},
+		{"blank stops elsewhere", "meta.llama4-x", `{"inferenceConfig":{"stopSequences":["\n"]}}`, `{"inferenceConfig":{"stopSequences":["\n"]}}`, nil},
 		{
 			"cache points", "anthropic.claude-3-haiku-20240307-v1:0",
 			`{"system":[{"text":"a"},{"cachePoint":{"type":"default"}}],"messages":[{"role":"user","content":[{"cachePoint":{"type":"default"}},{"text":"b"}]}],"toolConfig":{"tools":[{"toolSpec":{}},{"cachePoint":{"type":"default"}}]}}`,

@@ -1,8 +1,8 @@
 package bedrock
 
 import (
-	"github.com/go-json-experiment/json/jsontext"
-
+	"github.com/forebay-ai/forebay/dialect/internal/canonical"
+	"github.com/forebay-ai/forebay/dialect/internal/edge"
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -25,132 +25,108 @@ var ignoredInvoke = map[string]string{
 	"service_tier": "speed and price of the call, not the model or what it says",
 }
 
-// canonicalOptions are those of jsontext.Value.Canonicalize (RFC 8785) but for
-// integers, which keep their digits, as in package openai.
-var canonicalOptions = []jsontext.Options{
-	jsontext.CanonicalizeRawInts(false),
-	jsontext.CanonicalizeRawFloats(true),
-	jsontext.ReorderRawObjects(true),
+// converseRules and invokeRules are how bodies are compared: what people write as package
+// openai compares it. A cache point between two texts is nothing that the model sees; a
+// text that is to be guarded is compared as it is.
+var (
+	converseRules = rulesOf(ignoredConverse)
+	invokeRules   = rulesOf(ignoredInvoke)
+)
+
+// rulesOf are the rules for Converse's bodies, Nova's, and Anthropic's, whose names do not
+// contradict each other.
+func rulesOf(ignored map[string]string) *canonical.Rules {
+	return &canonical.Rules{
+		Ignored: ignored, Written: []string{"user", "system"}, System: true, Untyped: true,
+		Parts: map[string]canonical.Part{"guardContent": canonical.Verbatim, "cachePoint": canonical.Hidden},
+		Plain: isPlain, MaxDepth: MaxDepth,
+	}
 }
 
 // Canonical appends the canonical form of req.Body to dst: the members that do not change
 // the answer left out (there is a table of them with reasons; at the top level only),
 // members sorted, white space gone, strings and fractions in their shortest spelling.
-// Unless verbatim is set, what people write is normalised too (normal.go says what and
-// why). Whether the answer is streamed, and the model, are not in the body and not in the
-// form. A body that is not strict JSON is an *llm.Error of kind CallerInvalidRequest; dst
-// is then returned as it was.
+// Unless verbatim is set, what people write is normalised too: the texts of the user's
+// messages and of system in Unicode NFC and without outer white space. Whether the answer
+// is streamed, and the model, are not in the body and not in the form. A body that is not
+// strict JSON is an *llm.Error of kind CallerInvalidRequest; dst is then returned as it was.
 func (Converse) Canonical(dst []byte, req *llm.Request, verbatim bool) ([]byte, error) {
-	return appendCanonical(dst, req, verbatim, ignoredConverse, nil)
+	return appendCanonical(dst, req, verbatim, converseRules)
 }
 
 // Canonical is Converse's for the models' own bodies. Texts to embed, and prompts that
 // are one text (Titan's inputText, Llama's prompt), are compared as they are.
 func (Invoke) Canonical(dst []byte, req *llm.Request, verbatim bool) ([]byte, error) {
-	return appendCanonical(dst, req, verbatim, ignoredInvoke, nil)
+	return appendCanonical(dst, req, verbatim, invokeRules)
+}
+
+func appendCanonical(dst []byte, req *llm.Request, verbatim bool, rules *canonical.Rules) ([]byte, error) {
+	form, ok := rules.Append(dst, req, verbatim, nil)
+	if !ok {
+		return dst, edge.Explain(req.Body)
+	}
+	return form, nil
 }
 
 // Omissions says what Canonical leaves out of req.Body, in the order of the body:
 // members that do not change the answer, and what the normalisation of texts took or
 // composed. The errors are those of Canonical.
 func (Converse) Omissions(req *llm.Request, verbatim bool) ([]llm.Omission, error) {
-	return omissions(req, verbatim, ignoredConverse)
+	return omissions(req, verbatim, converseRules)
 }
 
 // Omissions says what Canonical leaves out of req.Body, as Converse's does.
 func (Invoke) Omissions(req *llm.Request, verbatim bool) ([]llm.Omission, error) {
-	return omissions(req, verbatim, ignoredInvoke)
+	return omissions(req, verbatim, invokeRules)
 }
 
-func omissions(req *llm.Request, verbatim bool, ignored map[string]string) ([]llm.Omission, error) {
+func omissions(req *llm.Request, verbatim bool, rules *canonical.Rules) ([]llm.Omission, error) {
 	notes := []llm.Omission{}
-	if _, err := appendCanonical(nil, req, verbatim, ignored, &notes); err != nil {
-		return nil, err
+	if _, ok := rules.Append(nil, req, verbatim, &notes); !ok {
+		return nil, edge.Explain(req.Body)
 	}
 	return notes, nil
 }
 
-// appendCanonical appends the canonical form. Where notes is not nil, what was left
-// out is added to it.
-func appendCanonical(dst []byte, req *llm.Request, verbatim bool, ignored map[string]string, notes *[]llm.Omission) ([]byte, error) {
-	start := len(dst)
-	src := req.Body
-	if req.Endpoint != llm.Function {
-		k := keeper{
-			Cursor: scan.Cursor{Text: req.Body, Max: MaxDepth}, dst: dst, ignored: ignored,
-			normal: !verbatim && req.Endpoint == llm.Chat, notes: notes,
-		}
-		if !k.object() {
-			return dst, explain(req.Body)
-		}
-		dst = k.dst[:start]
-		if k.changed { // else the copy is of no use
-			src = k.dst[start:]
+// LastTurn returns the text of the last message, whose role must be user, and the
+// canonical form with an empty text in its place. The content has that text as its only
+// part, cache points apart. ok is false for everything else that llm.TurnSplitter names:
+// tools, an answer that must follow a schema, members of the last message other than role
+// and content, and an empty text.
+func (Converse) LastTurn(req *llm.Request) (said string, rest []byte, ok bool) {
+	return converseRules.LastTurn(req)
+}
+
+// LastTurn is Converse's for bodies of messages, Anthropic's and Nova's. A prompt that is
+// one text has no turns.
+func (Invoke) LastTurn(req *llm.Request) (said string, rest []byte, ok bool) {
+	return invokeRules.LastTurn(req)
+}
+
+// isPlain passes a member and reports that the answer is text with it.
+func isPlain(name []byte, c *scan.Cursor) bool {
+	switch string(name) {
+	case "toolConfig", "tools", "tool_choice", "output_format", "response_format", "promptVariables":
+		return !c.Filled()
+	case "outputConfig", "output_config":
+		return freeFormat(c)
+	}
+	c.Skip()
+	return true
+}
+
+// freeFormat passes the configuration of the output and reports that it demands no form.
+func freeFormat(c *scan.Cursor) bool {
+	if c.Peek() != '{' {
+		return c.Null()
+	}
+	free := true
+	for ok := c.Open('{'); ok; ok = c.More('}') {
+		if name := string(c.Name()); name == "textFormat" || name == "format" {
+			free = !c.Filled() && free
+		} else {
+			c.Skip()
 		}
 	}
-	// Source and destination overlap; jsontext builds the result in its own buffer.
-	form, err := jsontext.AppendFormat(dst, src, canonicalOptions...)
-	if err != nil {
-		return dst, explain(req.Body)
-	}
-	return form, nil
-}
-
-// keeper copies a body without what makes no difference. What it copies has the
-// caller's spelling still, and is checked by jsontext afterwards.
-type keeper struct {
-	scan.Cursor
-	dst     []byte
-	ignored map[string]string
-	copied  int  // what of Text is to be kept before it is in dst
-	changed bool // dst says something else than Text
-	normal  bool // the texts of messages are normalised
-	notes   *[]llm.Omission
-
-	scratch, composed []byte // memory for one text
-}
-
-// object copies the body and reports that it is JSON.
-func (k *keeper) object() bool {
-	k.dst = append(k.dst, '{')
-	empty := true
-	for ok := k.Open('{'); ok; ok = k.More('}') {
-		k.Peek()
-		start := k.At
-		name := k.Name()
-		if reason, drop := k.ignored[string(name)]; drop {
-			k.Skip()
-			k.changed = true
-			if k.notes != nil {
-				k.note("/"+string(name), reason)
-			}
-			continue
-		}
-		if !empty {
-			k.dst = append(k.dst, ',')
-		}
-		empty = false
-		k.copied = start
-		switch {
-		case k.normal && string(name) == "messages":
-			k.messages()
-		case k.normal && string(name) == "system":
-			k.system()
-		default:
-			k.Skip()
-		}
-		k.copyTo(k.At)
-	}
-	k.dst = append(k.dst, '}')
-	return k.Whole()
-}
-
-// copyTo copies what stands before Text[end] and was not copied.
-func (k *keeper) copyTo(end int) {
-	k.dst = append(k.dst, k.Text[k.copied:end]...)
-	k.copied = end
-}
-
-func (k *keeper) note(path, reason string) {
-	*k.notes = append(*k.notes, llm.Omission{Path: path, Reason: reason})
+	return free
 }

@@ -19,8 +19,13 @@ type Capabilities struct {
 	Temperature, TopP, TopK bool
 	// BothSampling says that temperature and top_p may stand in one request.
 	BothSampling bool
-	// Stop says that the model takes stop sequences.
-	Stop bool
+	// Stop says that the model takes stop sequences, and BlankStops that they may be nothing
+	// but white space: Anthropic's models want each to have something else in it
+	// (BerriAI/litellm #3286).
+	Stop, BlankStops bool
+	// Effort says that the caller may say how much thought goes into the answer
+	// (outputConfig.effort).
+	Effort bool
 	// CachePoints says that the prompt, or parts of it, may be marked for the provider's
 	// prompt cache.
 	CachePoints bool
@@ -50,6 +55,7 @@ const (
 	tools
 	streams
 	toolStream
+	effort
 
 	sampling = temperature | topP | topK
 )
@@ -69,24 +75,26 @@ const (
 	card      = "Anthropic's models overview: maximal output"
 	oneOfTwo  = "model card; aws-samples/bedrock-access-gateway #208, #238: temperature and top_p cannot both be specified for this model"
 	noSamples = "Bedrock's model card of Opus 4.7 and Anthropic's migration guide: a temperature, top_p or top_k other than the default is 400; onyx #12734 saw it on Converse with Sonnet 5"
+	noEffort  = "; Anthropic's documentation of effort: from Opus 4.5 and Sonnet 4.6 on; anthropics/claude-code-action #1005 saw output_config.effort: Extra inputs are not permitted on Bedrock"
 	noStop    = "seen on Converse: this model doesn't support the stopSequences field (crewAI #3317, dify-official-plugins #1767)"
 	noStream  = "seen on ConverseStream: this model doesn't support tool use in streaming mode (langchain-aws #140, n8n #14206)"
 )
 
 // rows is the table, and the first row that fits decides.
 var rows = []row{
-	{[]string{"anthropic.claude-v2", "anthropic.claude-instant"}, caching | images | tools | toolStream, 0, features},
-	{[]string{"anthropic.claude-3-5-haiku"}, images, 8192, features + caches + "; " + card},
-	{[]string{"anthropic.claude-3-5-sonnet-20240620"}, caching, 8192, features + caches + "; " + card},
-	{[]string{"anthropic.claude-3-5"}, 0, 8192, features + caches + "; " + card},
-	{[]string{"anthropic.claude-3-7"}, 0, 131072, card + ", with its beta for long answers"},
-	{[]string{"anthropic.claude-3-"}, caching, 4096, features + caches + "; " + card},
-	{[]string{"anthropic.claude-opus-4-1-", "anthropic.claude-opus-4-1:"}, both, 32000, oneOfTwo + "; " + card},
-	{[]string{"anthropic.claude-opus-4-5", "anthropic.claude-sonnet-4-5", "anthropic.claude-haiku-4-5"}, both, 64000, oneOfTwo + "; " + card},
+	{[]string{"anthropic.claude-v2", "anthropic.claude-instant"}, effort | caching | images | tools | toolStream, 0, features + noEffort},
+	{[]string{"anthropic.claude-3-5-haiku"}, effort | images, 8192, features + caches + "; " + card + noEffort},
+	{[]string{"anthropic.claude-3-5-sonnet-20240620"}, effort | caching, 8192, features + caches + "; " + card + noEffort},
+	{[]string{"anthropic.claude-3-5"}, effort, 8192, features + caches + "; " + card + noEffort},
+	{[]string{"anthropic.claude-3-7"}, effort, 131072, card + ", with its beta for long answers" + noEffort},
+	{[]string{"anthropic.claude-3-"}, effort | caching, 4096, features + caches + "; " + card + noEffort},
+	{[]string{"anthropic.claude-opus-4-1-", "anthropic.claude-opus-4-1:"}, effort | both, 32000, oneOfTwo + "; " + card + noEffort},
+	{[]string{"anthropic.claude-opus-4-5"}, both, 64000, oneOfTwo + "; " + card},
+	{[]string{"anthropic.claude-sonnet-4-5", "anthropic.claude-haiku-4-5"}, effort | both, 64000, oneOfTwo + "; " + card + noEffort},
 	{[]string{"anthropic.claude-opus-4-6", "anthropic.claude-sonnet-4-6"}, both, 0, oneOfTwo},
 	{[]string{"anthropic.claude-opus-4-7", "anthropic.claude-opus-4-8"}, sampling, 0, noSamples},
-	{[]string{"anthropic.claude-opus-4-2025"}, 0, 32000, features + "; " + card},
-	{[]string{"anthropic.claude-sonnet-4-2025"}, 0, 64000, features + "; " + card},
+	{[]string{"anthropic.claude-opus-4-2025"}, effort, 32000, features + "; " + card + noEffort},
+	{[]string{"anthropic.claude-sonnet-4-2025"}, effort, 64000, features + "; " + card + noEffort},
 	// The fifth generation, 5.5 included, thinks by default, which leaves no choice of sampling.
 	{[]string{"anthropic.claude-sonnet-5", "anthropic.claude-opus-5", "anthropic.claude-haiku-5", "anthropic.claude-fable-5", "anthropic.claude-mythos-5"}, sampling, 0, noSamples},
 
@@ -130,7 +138,7 @@ func CapabilitiesOf(model string) Capabilities {
 	return Capabilities{
 		Family: Family(model), Source: r.source, MaxOutput: r.most,
 		Temperature: has(temperature), TopP: has(topP), TopK: has(topK), BothSampling: has(both),
-		Stop: has(stops), CachePoints: has(caching),
+		Stop: has(stops), BlankStops: Family(model) != "anthropic", Effort: has(effort), CachePoints: has(caching),
 		System: has(system), Images: has(images), Documents: has(documents),
 		Tools: has(tools), Streaming: has(streams), ToolStreaming: has(toolStream),
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"strconv"
 
+	"github.com/forebay-ai/forebay/dialect/internal/edge"
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -18,13 +19,13 @@ var counted = [...]string{"messages", "system", "toolConfig", "additionalModelRe
 func CountTokensBody(req *llm.Request) ([]byte, error) {
 	switch req.Dialect.(type) {
 	case Invoke:
-		if _, err := strict(req.Body); err != nil {
+		if _, err := edge.Strict(req.Body); err != nil {
 			return nil, err
 		}
 		body := base64.StdEncoding.AppendEncode([]byte(`{"input":{"invokeModel":{"body":"`), req.Body)
 		return append(body, `"}}}`...), nil
 	case Converse:
-		if _, err := strict(req.Body); err != nil {
+		if _, err := edge.Strict(req.Body); err != nil {
 			return nil, err
 		}
 		dst := []byte(`{"input":{"converse":{`)

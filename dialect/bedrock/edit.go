@@ -1,10 +1,6 @@
 package bedrock
 
-import (
-	"slices"
-
-	"github.com/forebay-ai/forebay/dialect/internal/scan"
-)
+import "github.com/forebay-ai/forebay/dialect/internal/scan"
 
 // place says where a member's value stands in a body.
 type place struct{ value, end int }
@@ -37,14 +33,8 @@ func find(body []byte, b bound) (place, bool) {
 	return member(body, outer.value, b.name)
 }
 
-// edit puts text in place of body[from:to].
-type edit struct {
-	from, to int
-	text     string
-}
-
 // insert sets a bound that the body does not have.
-func insert(body []byte, b bound, value string) edit {
+func insert(body []byte, b bound, value string) scan.Edit {
 	said := `"` + b.name + `":` + value
 	if b.object == "" {
 		return first(body, 0, said)
@@ -56,11 +46,11 @@ func insert(body []byte, b bound, value string) edit {
 	case body[outer.value] == '{':
 		return first(body, outer.value, said)
 	}
-	return edit{from: outer.value, to: outer.end, text: "{" + said + "}"} // null
+	return scan.Edit{From: outer.value, To: outer.end, Text: "{" + said + "}"} // null
 }
 
 // first puts a member at the beginning of the object at body[from].
-func first(body []byte, from int, said string) edit {
+func first(body []byte, from int, said string) scan.Edit {
 	c := scan.Cursor{Text: body, At: from, Max: maxAnswerDepth}
 	c.Peek()
 	at := c.At + 1
@@ -68,21 +58,5 @@ func first(body []byte, from int, said string) edit {
 	if c.Peek() != '}' {
 		said += ","
 	}
-	return edit{from: at, to: at, text: said}
-}
-
-// spliced returns a copy of body with edits made, which do not overlap.
-func spliced(body []byte, edits []edit) []byte {
-	slices.SortFunc(edits, func(a, b edit) int { return a.from - b.from })
-	size := len(body)
-	for _, e := range edits {
-		size += len(e.text) - (e.to - e.from)
-	}
-	out := make([]byte, 0, max(size, 0))
-	at := 0
-	for _, e := range edits {
-		out = append(append(out, body[at:e.from]...), e.text...)
-		at = e.to
-	}
-	return append(out, body[at:]...)
+	return scan.Edit{From: at, To: at, Text: said}
 }

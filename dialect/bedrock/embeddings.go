@@ -67,16 +67,7 @@ func numbers(c *scan.Cursor) (vector []float32, ok bool) {
 // AppendTitanVector appends the answer with the vector of a text. Values that JSON has no
 // number for (infinities, NaN) are written as 0.
 func AppendTitanVector(dst []byte, vector []float32, tokens int64) []byte {
-	dst = append(dst, `{"embedding":[`...)
-	for i, f := range vector {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		if wide := float64(f); math.IsNaN(wide) || math.IsInf(wide, 0) {
-			f = 0
-		}
-		dst = strconv.AppendFloat(dst, float64(f), 'g', -1, 32)
-	}
-	dst = strconv.AppendInt(append(dst, `],"inputTextTokenCount":`...), tokens, 10)
+	dst = scan.AppendVector(append(dst, `{"embedding":`...), vector)
+	dst = strconv.AppendInt(append(dst, `,"inputTextTokenCount":`...), tokens, 10)
 	return append(dst, '}')
 }

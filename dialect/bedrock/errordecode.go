@@ -3,13 +3,13 @@ package bedrock
 import (
 	"bytes"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/failure"
+	"github.com/forebay-ai/forebay/internal/ident"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -118,7 +118,7 @@ func plainText(body []byte) string {
 
 // keyLike matches what looks like a credential: bearer tokens, AWS's access keys, and
 // the keys for Bedrock's API.
-var keyLike = regexp.MustCompile(`(?i:\bbearer\s+)[^\s"',;]+|\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\bbedrock-api-key-[^\s"',;]+|\bABSK[A-Za-z0-9+/=]{16,}|\bsk[-_][A-Za-z0-9_*.\-]{4,}`)
+var keyLike = ident.Pattern(`(?i:\bbearer\s+)[^\s"',;]+|\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\bbedrock-api-key-[^\s"',;]+|\bABSK[A-Za-z0-9+/=]{16,}|\bsk[-_][A-Za-z0-9_*.\-]{4,}`)
 
 // scrub makes a provider's text fit to be passed on: no keys, at most n bytes, valid UTF-8.
 func scrub(text string, n int) string {
@@ -126,5 +126,5 @@ func scrub(text string, n int) string {
 		return ""
 	}
 	text = scan.Cut(text, 4*maxMessage)
-	return scan.Cut(keyLike.ReplaceAllString(text, "***"), n)
+	return scan.Cut(keyLike().ReplaceAllString(text, "***"), n)
 }

@@ -3,6 +3,7 @@ package bedrock
 import (
 	"math"
 
+	"github.com/forebay-ai/forebay/dialect/internal/edge"
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -40,7 +41,7 @@ func ParseConverse(body []byte) (Head, error) {
 	for ok := r.Open('{'); ok; ok = r.More('}') {
 		switch string(r.Name()) {
 		case "messages":
-			h.PromptBytes = r.list("messages")
+			h.PromptBytes = r.List("messages")
 		case "inferenceConfig":
 			h.MaxTokens = max(r.nested("inferenceConfig", "maxTokens"), h.MaxTokens)
 		case "toolConfig":
@@ -72,7 +73,7 @@ func ParseInvoke(model string, body []byte) (Head, error) {
 	for ok := r.Open('{'); ok; ok = r.More('}') {
 		switch name := string(r.Name()); name {
 		case "messages":
-			prompt, h.PromptBytes = name, r.list(name)
+			prompt, h.PromptBytes = name, r.List(name)
 		case "inputText", "prompt":
 			prompt = name
 			h.PromptBytes, h.Inputs = r.texts()
@@ -91,7 +92,7 @@ func ParseInvoke(model string, body []byte) (Head, error) {
 		case "metadata":
 			h.User = r.user()
 		case "tools":
-			h.HasTools = r.list(name) > 0
+			h.HasTools = r.List(name) > 0
 		case "toolConfig":
 			h.HasTools = r.tools(name)
 		default:
@@ -126,27 +127,23 @@ func (r *headReader) user() (id string) {
 	return id
 }
 
-// headReader reads members of the expected types. The first fault stays in err and
-// ends the walk.
-type headReader struct {
-	scan.Cursor
-	err *llm.Error
-}
+// headReader reads what a head has.
+type headReader struct{ edge.Reader }
 
-func newHeadReader(body []byte) (headReader, error) {
-	c, err := strict(body)
-	return headReader{Cursor: c}, err
+func newHeadReader(text []byte) (headReader, error) {
+	r, err := edge.NewReader(text)
+	return headReader{r}, err
 }
 
 // finish returns h, or what is wrong with the body as a whole. prompt is the member
 // that PromptBytes measures.
 func (r *headReader) finish(h Head, prompt string) (Head, error) {
 	switch {
-	case r.err != nil:
-		return Head{}, r.err
+	case r.Err != nil:
+		return Head{}, r.Err
 	case r.Bad:
 		// The grammar was checked by jsontext: it can only be the depth.
-		return Head{}, explain(r.Text)
+		return Head{}, edge.Explain(r.Text)
 	case h.PromptBytes == 0:
 		return Head{}, &llm.Error{
 			Kind: llm.CallerInvalidRequest, Param: prompt, Message: "the member " + prompt + " is missing or empty",
@@ -156,46 +153,19 @@ func (r *headReader) finish(h Head, prompt string) (Head, error) {
 	return h, nil
 }
 
-// refuse keeps the fault of the value that begins here.
-func (r *headReader) refuse(param, want string) {
-	got := r.Peek()
-	if r.err == nil && !r.Bad {
-		e := refusal(scan.FaultAt(r.Text, r.At, param+" must be "+want+" and is "+scan.KindName(got)))
-		e.Param = param
-		r.err = e
-	}
-	r.Fail()
-}
-
 // count reads a number of things: what is not positive counts as none.
 func (r *headReader) count(param string) int {
 	switch ch := r.Peek(); {
 	case ch == '-' || '0' <= ch && ch <= '9':
 		return tokens(scan.Integer(r.Number()))
 	case !r.Null():
-		r.refuse(param, "a number")
+		r.Refuse(param, "a number")
 	}
 	return 0
 }
 
 // tokens is a count of tokens as an int: no model writes two thousand million of them.
 func tokens(n int64) int { return int(min(max(n, 0), math.MaxInt32)) }
-
-// list returns the size of an array in bytes, 0 for an empty one.
-func (r *headReader) list(param string) int {
-	switch r.Peek() {
-	case '[':
-		start := r.At
-		if r.Filled() {
-			return r.At - start
-		}
-	case 'n':
-		r.Null()
-	default:
-		r.refuse(param, "an array")
-	}
-	return 0
-}
 
 // texts returns the size of a text or of a list of them, and how many there are.
 func (r *headReader) texts() (size, n int) {
@@ -226,7 +196,7 @@ func (r *headReader) nested(param string, names ...string) (n int) {
 		return 0
 	}
 	if r.Peek() != '{' {
-		r.refuse(param, "an object")
+		r.Refuse(param, "an object")
 		return 0
 	}
 	for ok := r.Open('{'); ok; ok = r.More('}') {
@@ -250,12 +220,12 @@ func (r *headReader) tools(param string) (has bool) {
 		return false
 	}
 	if r.Peek() != '{' {
-		r.refuse(param, "an object")
+		r.Refuse(param, "an object")
 		return false
 	}
 	for ok := r.Open('{'); ok; ok = r.More('}') {
 		if string(r.Name()) == "tools" {
-			has = r.list(param+".tools") > 0
+			has = r.List(param+".tools") > 0
 		} else {
 			r.Skip()
 		}

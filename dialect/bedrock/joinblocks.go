@@ -1,6 +1,7 @@
 package bedrock
 
 import (
+	"encoding/base64"
 	"strconv"
 
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
@@ -69,8 +70,8 @@ func (b *joined) block() (*scan.Node, bool) {
 
 // gathered is what the pieces of a block say that begins without a word.
 type gathered struct {
-	said, thought, signature, redacted *scan.Node
-	citations                          []*scan.Node
+	said, thought, signature *scan.Node
+	redacted, citations      []*scan.Node
 }
 
 // add takes in a piece; false for one that nobody knows yet.
@@ -88,7 +89,7 @@ func (g *gathered) add(name string, value *scan.Node) bool {
 			g.signature = extend(g.signature, piece)
 		}
 		if piece := value.Get("redactedContent"); piece != nil {
-			g.redacted = extend(g.redacted, piece)
+			g.redacted = append(g.redacted, piece)
 		}
 	default:
 		return false
@@ -98,12 +99,13 @@ func (g *gathered) add(name string, value *scan.Node) bool {
 
 // block makes the block: nil where nothing was said, false where it is of two kinds.
 func (g *gathered) block() (*scan.Node, bool) {
-	text, thought, redacted := g.said != nil || len(g.citations) > 0, g.thought != nil || g.signature != nil, g.redacted != nil
+	text, thought, redacted := g.said != nil || len(g.citations) > 0, g.thought != nil || g.signature != nil, len(g.redacted) > 0
 	switch {
 	case text && thought || text && redacted || thought && redacted:
 		return nil, false
 	case redacted:
-		return object("reasoningContent", object("redactedContent", g.redacted)), true
+		all, ok := joinBytes(g.redacted)
+		return object("reasoningContent", object("redactedContent", all)), ok
 	case thought:
 		return object("reasoningContent", object("reasoningText", reasoningText(g.thought, g.signature))), true
 	case len(g.citations) > 0:
@@ -153,10 +155,14 @@ func inputOf(pieces *scan.Node) (*scan.Node, bool) {
 func (b *joined) attached(kind, member string) (*scan.Node, bool) {
 	block := b.begin.Get(kind).Without()
 	var all *scan.Node
+	var bytes []*scan.Node
 	for _, delta := range b.deltas {
 		value := delta.Get(kind)
 		if member == "source" {
 			value = value.Get(member)
+		}
+		if piece := value.Get("bytes"); piece != nil {
+			bytes = append(bytes, piece)
 		}
 		switch {
 		case value == nil:
@@ -165,8 +171,7 @@ func (b *joined) attached(kind, member string) (*scan.Node, bool) {
 			all = value
 		case all.Kind == '[' && value.Kind == '[':
 			all.Members = append(all.Members, value.Members...)
-		case all.Get("bytes") != nil && value.Get("bytes") != nil:
-			all.Get("bytes").Extend(value.Get("bytes"))
+		case all.Get("bytes") != nil && value.Get("bytes") != nil: // they are joined below
 		default:
 			return nil, false
 		}
@@ -174,8 +179,31 @@ func (b *joined) attached(kind, member string) (*scan.Node, bool) {
 	if all == nil {
 		return nil, false
 	}
+	if len(bytes) > 0 {
+		joined, ok := joinBytes(bytes)
+		if !ok {
+			return nil, false
+		}
+		all.Set("bytes", joined)
+	}
 	block.Set(member, all)
 	return object(kind, block), true
+}
+
+// joinBytes joins pieces of bytes, each in base64: they cannot be put behind one another
+// as they are, since a piece may end in padding. A single one stays as it is.
+func joinBytes(pieces []*scan.Node) (*scan.Node, bool) {
+	if len(pieces) == 1 {
+		return pieces[0], true
+	}
+	var all []byte
+	for _, piece := range pieces {
+		var err error
+		if all, err = base64.StdEncoding.AppendDecode(all, []byte(piece.String())); err != nil {
+			return nil, false
+		}
+	}
+	return scan.Quoted(base64.StdEncoding.EncodeToString(all)), true
 }
 
 // typed takes in one of Anthropic's events.

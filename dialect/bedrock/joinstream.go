@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/forebay-ai/forebay/dialect/internal/edge"
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 )
 
@@ -13,13 +14,13 @@ func joinStream(answer []byte, invoke bool) ([]byte, error) {
 	for rest := answer; len(rest) > 0 && !j.found.ended; {
 		e, n, err := NextEvent(rest)
 		if err != nil || n == 0 || e.Exception || !j.found.event(e, invoke) || j.found.failed {
-			return nil, unreadable("events")
+			return nil, edge.Unreadable("events")
 		}
 		rest = rest[n:]
 		j.add(e)
 	}
 	if !j.found.ended {
-		return nil, unreadable("events")
+		return nil, edge.Unreadable("events")
 	}
 	var whole *scan.Node
 	ok := true

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/forebay-ai/forebay/dialect/internal/edge"
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -95,7 +96,7 @@ func (Invoke) Simplify(req *llm.Request, model string, maxOutput int) ([]byte, e
 }
 
 func simplify(req *llm.Request, most int, bounds []bound, own bound) ([]byte, error) {
-	if _, err := strict(req.Body); err != nil {
+	if _, err := edge.Strict(req.Body); err != nil {
 		return nil, err
 	}
 	if most <= 0 || req.Endpoint != llm.Chat {
@@ -103,9 +104,9 @@ func simplify(req *llm.Request, most int, bounds []bound, own bound) ([]byte, er
 	}
 	root := scan.Parse(req.Body, MaxDepth)
 	if root == nil {
-		return nil, explain(req.Body)
+		return nil, edge.Explain(req.Body)
 	}
-	var edits []edit
+	var edits []scan.Edit
 	number := strconv.Itoa(most)
 	set := false
 	for _, b := range bounds {
@@ -116,11 +117,11 @@ func simplify(req *llm.Request, most int, bounds []bound, own bound) ([]byte, er
 		set = true
 		value := scan.Cursor{Text: req.Body[m.value:m.end], Max: MaxDepth}
 		if n := value.Count(); n <= 0 || n > int64(most) {
-			edits = append(edits, edit{from: m.value, to: m.end, text: number})
+			edits = append(edits, scan.Edit{From: m.value, To: m.end, Text: number})
 		}
 	}
 	if !set && own.name != "" {
 		edits = append(edits, insert(req.Body, own, number))
 	}
-	return spliced(req.Body, edits), nil
+	return scan.Splice(req.Body, edits), nil
 }

@@ -1,24 +1,17 @@
 package bedrock
 
 import (
-	"context"
-	"errors"
 	"io"
 	"strconv"
 
+	"github.com/forebay-ai/forebay/dialect/internal/edge"
+	"github.com/forebay-ai/forebay/dialect/internal/intake"
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
 
-const (
-	// firstBuffer holds the beginning of most streams, or a short one whole.
-	firstBuffer = 8 << 10
-	// fastBuffer is how far the buffer grows for streams that come faster than they are
-	// read, as in package openai.
-	fastBuffer = 32 << 10
-	// maxIdleReads is how often a reader may return nothing and no error (as bufio has it).
-	maxIdleReads = 100
-)
+// maxDecoded bounds the memory for a chunk's bytes that is kept for the next chunk.
+const maxDecoded = 1 << 10
 
 // ReaderOptions says what a Reader reads, and bounds it.
 type ReaderOptions struct {
@@ -37,14 +30,10 @@ type ReaderOptions struct {
 // Reader reads the event stream of an answer. It is for one goroutine. It holds no more
 // than one message and one read's worth of bytes.
 type Reader struct {
-	src  io.Reader
-	opts ReaderOptions
-
-	buf   []byte // read and not yet delivered
-	full  bool   // the last read filled buf
-	total int64  // bytes of the messages that were delivered
-	ended error  // what src said at its end
-	err   error  // what Next says once all that came before is delivered
+	in    intake.Buffer // read and not yet delivered
+	opts  ReaderOptions
+	total int64 // bytes of the messages that were delivered
+	err   error // what Next says once all that came before is delivered
 
 	found findings
 	used  llm.Usage // what was reported last
@@ -56,7 +45,7 @@ func NewReader(r io.Reader, o ReaderOptions) *Reader {
 	if o.MaxEvent <= 0 || o.MaxEvent > MaxMessage {
 		o.MaxEvent = MaxMessage
 	}
-	return &Reader{src: r, opts: o}
+	return &Reader{in: intake.New(r), opts: o}
 }
 
 // Next returns the messages that one read of the stream completed, byte for byte as
@@ -80,56 +69,27 @@ func (r *Reader) Next() (llm.Chunk, error) {
 		if chunk := r.take(); len(chunk.Raw) > 0 {
 			return chunk, nil
 		}
-		if r.err == nil {
-			r.fill()
+		if r.err == nil && !r.in.Fill() {
+			r.err = edge.EndError(r.in.Ended())
 		}
 	}
 	return llm.Chunk{}, r.err
 }
 
-// fill reads once.
-func (r *Reader) fill() {
-	if r.ended != nil {
-		r.err = endError(r.ended)
-		return
+// Await implements llm.Awaiter.
+func (r *Reader) Await() {
+	if r.err == nil {
+		r.in.Await()
 	}
-	if free := cap(r.buf) - len(r.buf); free < firstBuffer/4 || r.full && cap(r.buf) < fastBuffer {
-		grown := make([]byte, len(r.buf), max(firstBuffer, 2*cap(r.buf)))
-		copy(grown, r.buf)
-		r.buf = grown
-	}
-	for range maxIdleReads {
-		n, err := r.src.Read(r.buf[len(r.buf):cap(r.buf)])
-		r.buf = r.buf[:len(r.buf)+n]
-		r.full = len(r.buf) == cap(r.buf)
-		if r.ended = err; n > 0 || err != nil {
-			return
-		}
-	}
-	r.ended = io.ErrNoProgress
 }
 
-// endError says what the end of the body means, the answer's own end not having been seen.
-func endError(ended error) error {
-	var e *llm.Error
-	switch {
-	case errors.As(ended, &e), errors.Is(ended, context.Canceled), errors.Is(ended, context.DeadlineExceeded):
-		return llm.AsError(ended)
-	case errors.Is(ended, io.EOF):
-		return llm.Errorf(llm.ProviderTruncated, "the provider's stream ended before its end mark")
-	}
-	e = llm.Errorf(llm.ProviderTruncated, "the provider's stream broke before its end mark")
-	e.Err = ended
-	return e
-}
-
-// take cuts the complete messages off buf and sets err where one is at fault, or is the
-// last one.
+// take cuts the complete messages off what is held and sets err where one is at fault, or
+// is the last one.
 func (r *Reader) take() llm.Chunk {
 	var chunk llm.Chunk
-	taken := 0
+	taken, held := 0, r.in.Held()
 	for r.err == nil {
-		e, n, err := nextEvent(r.buf[taken:], r.opts.MaxEvent)
+		e, n, err := nextEvent(held[taken:], r.opts.MaxEvent)
 		if n == 0 && err == nil {
 			break
 		}
@@ -147,15 +107,16 @@ func (r *Reader) take() llm.Chunk {
 		chunk.Events++
 	}
 	if taken > 0 {
-		raw := make([]byte, taken)
-		copy(raw, r.buf)
+		raw := r.in.Take(taken)
 		invoke := r.opts.Invoke
 		chunk.Raw, chunk.Last = raw, r.err == io.EOF
 		chunk.Text = func() string { return streamText(raw, invoke) }
-		r.buf = r.buf[:copy(r.buf, r.buf[taken:])]
+	}
+	if cap(r.found.decoded) > maxDecoded {
+		r.found.decoded = nil
 	}
 	if r.err == nil {
-		r.err = r.bounds(len(r.buf)) // of a message that is not complete yet
+		r.err = r.bounds(len(held) - taken) // of a message that is not complete yet
 	}
 	return chunk
 }
@@ -196,7 +157,7 @@ func (r *Reader) event(e Event, chunk *llm.Chunk) error {
 			r.model = string(scan.Unescape(f.model))
 		}
 		chunk.Model = r.model
-		f.model = nil // it points into buf
+		f.model = nil // it points into what is held
 	} else if r.model == "" {
 		chunk.Model = r.opts.Model
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/forebay-ai/forebay/dialect/bedrock"
 	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/llm/llmtest"
 )
 
 // stream makes messages of event types and payloads in turn.
@@ -296,4 +297,39 @@ func FuzzReader(f *testing.F) {
 			t.Fatal("an answer that did not come")
 		}
 	})
+}
+
+// heldWhile is how many bytes a reader holds that has delivered all of parts and waits.
+func heldWhile(o bedrock.ReaderOptions, parts ...[]byte) int {
+	return llmtest.HeldWhileWaiting(func(r io.Reader) *bedrock.Reader { return bedrock.NewReader(r, o) }, parts...)
+}
+
+// Ten thousand streams that wait for their next event hold some ten megabytes: a stream
+// holds little before its first event, after events of the usual size, and after a large one.
+func TestReaderHoldsLittleWhileItWaits(t *testing.T) {
+	long := strings.Repeat("x", 200<<10)
+	event := stream("contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":" token"},"p":"abcdefghijklmnop"}`)
+	large := stream("contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":"`+long+`"}}`)
+	chunk := chunks(`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}`)
+	largeChunk := chunks(`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"` + long + `"}}`)
+	for _, test := range []struct {
+		name  string
+		o     bedrock.ReaderOptions
+		parts [][]byte
+		most  int
+	}{
+		{"before the first event", bedrock.ReaderOptions{}, nil, 1800},
+		{"after small events", bedrock.ReaderOptions{}, [][]byte{event, event, event}, 1800},
+		{"after a burst", bedrock.ReaderOptions{}, [][]byte{bytes.Repeat(event, 100), event}, 4000},
+		{"after a large event", bedrock.ReaderOptions{}, [][]byte{event, large}, 4000},
+		{"small again", bedrock.ReaderOptions{}, [][]byte{event, large, event, event}, 1800},
+		{"chunks of InvokeModel", bedrock.ReaderOptions{Invoke: true}, [][]byte{chunk, chunk}, 2000},
+		{"after a large chunk of InvokeModel", bedrock.ReaderOptions{Invoke: true}, [][]byte{chunk, largeChunk}, 4000},
+	} {
+		got := heldWhile(test.o, test.parts...)
+		t.Logf("%s: %d bytes", test.name, got)
+		if got > test.most {
+			t.Errorf("%s: a stream holds %d bytes", test.name, got)
+		}
+	}
 }

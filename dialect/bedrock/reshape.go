@@ -3,6 +3,7 @@ package bedrock
 import (
 	"encoding/base64"
 
+	"github.com/forebay-ai/forebay/dialect/internal/edge"
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -28,7 +29,7 @@ func (Converse) Reshape(req *llm.Request, answer []byte, stream bool) ([]byte, e
 	}
 	whole := scan.Parse(answer, maxAnswerDepth)
 	if whole == nil || whole.Kind != '{' {
-		return nil, unreadable("body")
+		return nil, edge.Unreadable("body")
 	}
 	return splitConverse(whole, appendNamed)
 }
@@ -52,7 +53,7 @@ func (Invoke) Reshape(req *llm.Request, answer []byte, stream bool) ([]byte, err
 	}
 	whole := scan.Parse(answer, maxAnswerDepth)
 	if whole == nil || whole.Kind != '{' {
-		return nil, unreadable("body")
+		return nil, edge.Unreadable("body")
 	}
 	switch {
 	case whole.Get("output") != nil:
@@ -78,10 +79,6 @@ func covers(d llm.Dialect, req *llm.Request, answer []byte, stream bool) bool {
 	}
 	_, err := d.Reshape(req, answer, stream)
 	return err == nil
-}
-
-func unreadable(form string) *llm.Error {
-	return llm.Errorf(llm.ForebayInternal, "the stored %s of an answer cannot be read", form)
 }
 
 func noCounterpart(what string) *llm.Error {

@@ -108,7 +108,7 @@ func (f *findings) chunkBytes(payload []byte) ([]byte, bool) {
 	var coded []byte
 	for ok := c.Open('{'); ok; ok = c.More('}') {
 		if string(c.Name()) == "bytes" {
-			coded = readString(&c)
+			coded = c.Chars()
 		} else {
 			c.Skip()
 		}
@@ -155,11 +155,11 @@ func (f *findings) members(c *scan.Cursor) {
 	for ok := c.Open('{'); ok; ok = c.More('}') {
 		switch name := c.Name(); string(name) {
 		case "type":
-			f.typed(readString(c))
+			f.typed(c.Chars())
 		case "delta", "start", "content_block":
 			f.block(c)
 		case "stopReason", "stop_reason":
-			f.stop(readString(c))
+			f.stop(c.Chars())
 		case "usage":
 			f.readUsage(c)
 		case "model":
@@ -242,9 +242,9 @@ func (f *findings) block(c *scan.Cursor) {
 	for ok := c.Open('{'); ok; ok = c.More('}') {
 		switch string(c.Name()) {
 		case "type":
-			f.tool = string(readString(c)) == "tool_use" || f.tool
+			f.tool = string(c.Chars()) == "tool_use" || f.tool
 		case "stop_reason":
-			f.stop(readString(c))
+			f.stop(c.Chars())
 		case "role", "stop_sequence", "signature":
 			c.Skip()
 		case "text":
@@ -284,7 +284,7 @@ func (f *findings) toolUse(c *scan.Cursor) {
 	mine := true
 	for ok := c.Open('{'); ok; ok = c.More('}') {
 		if string(c.Name()) == "type" {
-			mine = string(readString(c)) != "server_tool_use"
+			mine = string(c.Chars()) != "server_tool_use"
 		} else {
 			f.useful = filled(c) || f.useful
 		}

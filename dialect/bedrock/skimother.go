@@ -9,13 +9,13 @@ func (f *findings) rest(c *scan.Cursor, name string) {
 	case "amazon-bedrock-invocationMetrics":
 		f.readMetrics(c)
 	case "amazon-bedrock-guardrailAction":
-		f.filtered = isIntervened(readString(c)) || f.filtered
+		f.filtered = isIntervened(c.Chars()) || f.filtered
 	case "outputText":
 		f.form, f.answer = titanForm, true
 		f.say(c)
 	case "completionReason":
 		f.form = titanForm
-		f.stop(readString(c))
+		f.stop(c.Chars())
 	case "totalOutputTextTokenCount":
 		f.form = titanForm
 		f.counted = isNumber(c.Peek())
@@ -35,7 +35,7 @@ func (f *findings) rest(c *scan.Cursor, name string) {
 			c.Skip()
 			return
 		}
-		f.stop(readString(c))
+		f.stop(c.Chars())
 	case "generation", "completion", "text": // Llama's, Claude 2's, Cohere's
 		f.answer = true
 		f.say(c)
@@ -70,7 +70,7 @@ func (f *findings) choice(c *scan.Cursor) {
 	for ok := c.Open('{'); ok; ok = c.More('}') {
 		switch name := string(c.Name()); name {
 		case "stop_reason":
-			f.stop(readString(c))
+			f.stop(c.Chars())
 		case "delta", "message":
 			f.choiceMessage(c)
 		default:

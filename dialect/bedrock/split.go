@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/forebay-ai/forebay/dialect/internal/edge"
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 )
 
@@ -59,7 +60,7 @@ func number(n int64) *scan.Node { return scan.Literal(strconv.FormatInt(n, 10)) 
 func splitConverse(whole *scan.Node, appendEvent appendEventFunc) ([]byte, error) {
 	message := whole.Get("output").Get("message")
 	if message == nil || message.Kind != '{' {
-		return nil, unreadable("body")
+		return nil, edge.Unreadable("body")
 	}
 	start := message.Without("content")
 	start.Put("role", scan.Quoted("assistant"))

@@ -1,10 +1,15 @@
 package openai
 
 import (
-	"github.com/go-json-experiment/json/jsontext"
-
+	"github.com/forebay-ai/forebay/dialect/internal/canonical"
+	"github.com/forebay-ai/forebay/dialect/internal/edge"
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
+)
+
+var (
+	_ llm.Omitter      = Dialect{}
+	_ llm.TurnSplitter = Dialect{}
 )
 
 // ignored is the deny-list of Canonical: top-level members of a chat or embeddings
@@ -24,25 +29,27 @@ var ignored = map[string]string{
 	"cache":                  "LiteLLM's directives: they are read into CacheDirectives, whose namespace is part of the key",
 }
 
-// canonicalOptions are those of jsontext.Value.Canonicalize (RFC 8785) but for
-// integers, which keep their digits: RFC 8785 takes numbers for doubles, and two
-// neighbouring large seeds would share a key.
-var canonicalOptions = []jsontext.Options{
-	jsontext.CanonicalizeRawInts(false),
-	jsontext.CanonicalizeRawFloats(true),
-	jsontext.ReorderRawObjects(true),
+// rules are how bodies are compared. What the model said or was told by tools is compared
+// as it is, and so are the inputs of embeddings.
+var rules = canonical.Rules{
+	Ignored: ignored, Written: []string{"user", "system", "developer"},
+	Beside: []string{"name"}, Plain: isPlain, MaxDepth: MaxDepth,
 }
 
 // Canonical appends the canonical form of req.Body to dst: the members that do not
 // change the answer left out (there is a table of them with reasons; at the top level
 // only), members sorted, white space gone, strings and fractions in their shortest
 // spelling. Numbers count as doubles, but integers without fraction and exponent keep
-// their digits. Unless verbatim is set, what people write in a chat is normalised too
-// (normal.go says what and why). The body of a Function is any JSON value, of which
-// nothing is left out. A body that is not strict JSON is an *llm.Error of kind
+// their digits. Unless verbatim is set, what people write in a chat is normalised too:
+// Unicode NFC, and no outer white space. The body of a Function is any JSON value, of
+// which nothing is left out. A body that is not strict JSON is an *llm.Error of kind
 // CallerInvalidRequest; dst is then returned as it was.
 func (Dialect) Canonical(dst []byte, req *llm.Request, verbatim bool) ([]byte, error) {
-	return appendCanonical(dst, req, verbatim, nil)
+	form, ok := rules.Append(dst, req, verbatim, nil)
+	if !ok {
+		return dst, edge.Explain(req.Body)
+	}
+	return form, nil
 }
 
 // Omissions says what Canonical leaves out of req.Body, in the order of the body:
@@ -50,89 +57,51 @@ func (Dialect) Canonical(dst []byte, req *llm.Request, verbatim bool) ([]byte, e
 // composed. The errors are those of Canonical.
 func (Dialect) Omissions(req *llm.Request, verbatim bool) ([]llm.Omission, error) {
 	notes := []llm.Omission{}
-	if _, err := appendCanonical(nil, req, verbatim, &notes); err != nil {
-		return nil, err
+	if _, ok := rules.Append(nil, req, verbatim, &notes); !ok {
+		return nil, edge.Explain(req.Body)
 	}
 	return notes, nil
 }
 
-// appendCanonical appends the canonical form. Where notes is not nil, what was left
-// out is added to it.
-func appendCanonical(dst []byte, req *llm.Request, verbatim bool, notes *[]llm.Omission) ([]byte, error) {
-	start := len(dst)
-	src := req.Body
-	if req.Endpoint != llm.Function {
-		k := keeper{
-			Cursor: scan.Cursor{Text: req.Body, Max: MaxDepth}, dst: dst,
-			normal: !verbatim && req.Endpoint == llm.Chat, notes: notes,
-		}
-		if !k.object() {
-			return dst, explain(req.Body)
-		}
-		dst = k.dst[:start]
-		if k.changed { // else the copy is of no use
-			src = k.dst[start:]
-		}
-	}
-	// Source and destination overlap; jsontext builds the result in its own buffer.
-	form, err := jsontext.AppendFormat(dst, src, canonicalOptions...)
-	if err != nil {
-		return dst, explain(req.Body)
-	}
-	return form, nil
+// LastTurn returns the text of the last message, whose role must be user, and the
+// canonical form with an empty text in its place. The content is that text or has it
+// as its only part. ok is false for everything else that llm.TurnSplitter names: tools
+// and functions, a response_format other than text and json_object, n other than 1,
+// members of the last message other than role, content and name, and an empty text.
+func (Dialect) LastTurn(req *llm.Request) (said string, rest []byte, ok bool) {
+	return rules.LastTurn(req)
 }
 
-// keeper copies a body without what makes no difference. What it copies has the
-// caller's spelling still, and is checked by jsontext afterwards.
-type keeper struct {
-	scan.Cursor
-	dst     []byte
-	copied  int  // what of Text is to be kept before it is in dst
-	changed bool // dst says something else than Text
-	normal  bool // the texts of messages are normalised
-	notes   *[]llm.Omission
-
-	scratch, composed []byte // memory for one text
+// isPlain passes a member and reports that the answer is text with it, and one.
+func isPlain(name []byte, c *scan.Cursor) bool {
+	switch string(name) {
+	case "tools", "functions", "tool_choice", "function_call":
+		return isOne(c.Value(), "null", "[]")
+	case "n":
+		return isOne(c.Value(), "null", "1")
+	case "response_format":
+		return freeFormat(c)
+	}
+	c.Skip()
+	return true
 }
 
-// object copies the body and reports that it is JSON.
-func (k *keeper) object() bool {
-	k.dst = append(k.dst, '{')
-	empty := true
-	for ok := k.Open('{'); ok; ok = k.More('}') {
-		k.Peek()
-		start := k.At
-		name := k.Name()
-		if reason, drop := ignored[string(name)]; drop {
-			k.Skip()
-			k.changed = true
-			if k.notes != nil {
-				k.note("/"+string(name), reason)
-			}
-			continue
-		}
-		if !empty {
-			k.dst = append(k.dst, ',')
-		}
-		empty = false
-		k.copied = start
-		if k.normal && string(name) == "messages" {
-			k.messages()
+func isOne(value []byte, this, that string) bool {
+	return string(value) == this || string(value) == that
+}
+
+// freeFormat passes a response_format and reports that it demands no schema.
+func freeFormat(c *scan.Cursor) bool {
+	if c.Peek() != '{' {
+		return c.Null()
+	}
+	free := false
+	for ok := c.Open('{'); ok; ok = c.More('}') {
+		if string(c.Name()) == "type" {
+			free = isOne(c.Chars(), "text", "json_object")
 		} else {
-			k.Skip()
+			c.Skip()
 		}
-		k.copyTo(k.At)
 	}
-	k.dst = append(k.dst, '}')
-	return k.Whole()
-}
-
-// copyTo copies what stands before Text[end] and was not copied.
-func (k *keeper) copyTo(end int) {
-	k.dst = append(k.dst, k.Text[k.copied:end]...)
-	k.copied = end
-}
-
-func (k *keeper) note(path, reason string) {
-	*k.notes = append(*k.notes, llm.Omission{Path: path, Reason: reason})
+	return free
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/forebay-ai/forebay/dialect/internal/edge"
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 )
 
@@ -82,7 +83,7 @@ func findMember(body []byte, name string) (place, error) {
 		}
 	}
 	if twice || !c.Whole() {
-		return place{}, explain(body)
+		return place{}, edge.Explain(body)
 	}
 	return found, nil
 }

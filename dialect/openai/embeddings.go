@@ -36,7 +36,7 @@ func AppendEmbeddings(dst []byte, v *Vectors) []byte {
 		if v.Base64 {
 			dst = appendBase64(dst, vector)
 		} else {
-			dst = appendNumbers(dst, vector)
+			dst = scan.AppendVector(dst, vector)
 		}
 		dst = append(dst, '}')
 	}
@@ -45,20 +45,6 @@ func AppendEmbeddings(dst []byte, v *Vectors) []byte {
 	dst = strconv.AppendInt(append(dst, `,"usage":{"prompt_tokens":`...), tokens, 10)
 	dst = strconv.AppendInt(append(dst, `,"total_tokens":`...), tokens, 10)
 	return append(dst, "}}"...)
-}
-
-func appendNumbers(dst []byte, vector []float32) []byte {
-	dst = append(dst, '[')
-	for i, f := range vector {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		if wide := float64(f); math.IsNaN(wide) || math.IsInf(wide, 0) {
-			f = 0
-		}
-		dst = strconv.AppendFloat(dst, float64(f), 'g', -1, 32)
-	}
-	return append(dst, ']')
 }
 
 func appendBase64(dst []byte, vector []float32) []byte {

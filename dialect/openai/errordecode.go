@@ -3,13 +3,13 @@ package openai
 import (
 	"bytes"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/failure"
+	"github.com/forebay-ai/forebay/internal/ident"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -180,7 +180,7 @@ func plainText(body []byte) string {
 
 // keyLike matches what looks like a credential: bearer tokens, and the keys of OpenAI
 // and those who copied its form, Google and AWS. OpenAI repeats part of a wrong key.
-var keyLike = regexp.MustCompile(`(?i:\bbearer\s+)[^\s"',;]+|\b(?:sk|pk|rk|gsk|xai|hf)[-_][A-Za-z0-9_*.\-]{4,}|\b(?:AIza|AKIA|ASIA)[A-Za-z0-9_\-]{12,}`)
+var keyLike = ident.Pattern(`(?i:\bbearer\s+)[^\s"',;]+|\b(?:sk|pk|rk|gsk|xai|hf)[-_][A-Za-z0-9_*.\-]{4,}|\b(?:AIza|AKIA|ASIA)[A-Za-z0-9_\-]{12,}`)
 
 // scrub makes a provider's text fit to be passed on: no keys, at most n bytes, valid UTF-8.
 func scrub(text string, n int) string {
@@ -188,5 +188,5 @@ func scrub(text string, n int) string {
 		return ""
 	}
 	text = scan.Cut(text, 4*maxMessage)
-	return scan.Cut(keyLike.ReplaceAllString(text, "***"), n)
+	return scan.Cut(keyLike().ReplaceAllString(text, "***"), n)
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/forebay-ai/forebay/dialect/internal/edge"
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -55,7 +56,7 @@ func ParseChat(body []byte) (Head, error) {
 		case "model":
 			h.Model = r.text("model")
 		case "messages":
-			h.PromptBytes = r.list("messages")
+			h.PromptBytes = r.List("messages")
 		case "stream":
 			h.Stream = r.flag("stream")
 		case "stream_options":
@@ -71,7 +72,7 @@ func ParseChat(body []byte) (Head, error) {
 		case "cache":
 			h.Cache = r.cache()
 		case "tools", "functions":
-			h.HasTools = r.list("tools") > 0 || h.HasTools
+			h.HasTools = r.List("tools") > 0 || h.HasTools
 		default:
 			r.Skip()
 		}
@@ -111,27 +112,23 @@ func ParseEmbeddings(body []byte) (Head, error) {
 	return r.finish(h, "input")
 }
 
-// headReader reads members of the expected types. The first fault stays in err and
-// ends the walk.
-type headReader struct {
-	scan.Cursor
-	err *llm.Error
-}
+// headReader reads what a head has.
+type headReader struct{ edge.Reader }
 
-func newHeadReader(body []byte) (headReader, error) {
-	c, err := strict(body)
-	return headReader{Cursor: c}, err
+func newHeadReader(text []byte) (headReader, error) {
+	r, err := edge.NewReader(text)
+	return headReader{r}, err
 }
 
 // finish returns h, or what is wrong with the body as a whole. prompt is the member
 // that PromptBytes measures.
 func (r *headReader) finish(h Head, prompt string) (Head, error) {
 	switch {
-	case r.err != nil:
-		return Head{}, r.err
+	case r.Err != nil:
+		return Head{}, r.Err
 	case r.Bad:
 		// The grammar was checked by jsontext: it can only be the depth.
-		return Head{}, explain(r.Text)
+		return Head{}, edge.Explain(r.Text)
 	case h.Model == "":
 		return Head{}, missing("model", "Name the model that shall answer.")
 	case h.PromptBytes == 0:
@@ -147,17 +144,6 @@ func missing(param, fix string) *llm.Error {
 	}
 }
 
-// refuse keeps the fault of the value that begins here.
-func (r *headReader) refuse(param, want string) {
-	got := r.Peek()
-	if r.err == nil && !r.Bad {
-		e := refusal(scan.FaultAt(r.Text, r.At, param+" must be "+want+" and is "+scan.KindName(got)))
-		e.Param = param
-		r.err = e
-	}
-	r.Fail()
-}
-
 func (r *headReader) text(param string) string {
 	if r.Peek() == '"' {
 		inner, escaped := r.Quoted()
@@ -167,7 +153,7 @@ func (r *headReader) text(param string) string {
 		return string(inner)
 	}
 	if !r.Null() {
-		r.refuse(param, "a string")
+		r.Refuse(param, "a string")
 	}
 	return ""
 }
@@ -182,7 +168,7 @@ func (r *headReader) flag(param string) bool {
 	case 'n':
 		r.Literal("null")
 	default:
-		r.refuse(param, "a boolean")
+		r.Refuse(param, "a boolean")
 	}
 	return false
 }
@@ -193,23 +179,7 @@ func (r *headReader) count(param string) int64 {
 	case ch == '-' || '0' <= ch && ch <= '9':
 		return max(scan.Integer(r.Number()), 0)
 	case !r.Null():
-		r.refuse(param, "a number")
-	}
-	return 0
-}
-
-// list returns the size of an array in bytes, 0 for an empty one.
-func (r *headReader) list(param string) int {
-	switch r.Peek() {
-	case '[':
-		start := r.At
-		if r.Filled() {
-			return r.At - start
-		}
-	case 'n':
-		r.Null()
-	default:
-		r.refuse(param, "an array")
+		r.Refuse(param, "a number")
 	}
 	return 0
 }
@@ -234,7 +204,7 @@ func (r *headReader) input() (size, texts int) {
 	case 'n':
 		r.Null()
 	default:
-		r.refuse("input", "a string or an array")
+		r.Refuse("input", "a string or an array")
 	}
 	return 0, 0
 }
@@ -244,7 +214,7 @@ func (r *headReader) streamOptions() (includeUsage bool) {
 		return false
 	}
 	if r.Peek() != '{' {
-		r.refuse("stream_options", "an object")
+		r.Refuse("stream_options", "an object")
 	}
 	for ok := r.Open('{'); ok; ok = r.More('}') {
 		if string(r.Name()) == "include_usage" {
@@ -263,7 +233,7 @@ func (r *headReader) cache() (d llm.CacheDirectives) {
 		return d
 	}
 	if r.Peek() != '{' {
-		r.refuse("cache", "an object")
+		r.Refuse("cache", "an object")
 	}
 	for ok := r.Open('{'); ok; ok = r.More('}') {
 		switch string(r.Name()) {
@@ -295,7 +265,7 @@ func (r *headReader) seconds(param string) (d time.Duration, given bool) {
 		return 0, false
 	}
 	if ch < '0' || ch > '9' {
-		r.refuse(param, "a number of seconds, not negative,")
+		r.Refuse(param, "a number of seconds, not negative,")
 		return 0, false
 	}
 	const most = int64(math.MaxInt64 / time.Second)

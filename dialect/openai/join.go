@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/forebay-ai/forebay/dialect/internal/edge"
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 )
 
@@ -22,13 +23,13 @@ func joinEvents(answer []byte) ([]byte, error) {
 		}
 		n := scan.Parse(slices.Clone(data), maxAnswerDepth) // joined is used again
 		if n == nil || n.Kind != '{' || !n.Get("error").Empty() {
-			return nil, unreadable("events")
+			return nil, edge.Unreadable("events")
 		}
 		joinEvent(whole, choices, n)
 		events++
 	}
 	if !done || events == 0 {
-		return nil, unreadable("events")
+		return nil, edge.Unreadable("events")
 	}
 	list := scan.Array()
 	order := make([]int64, 0, len(choices))

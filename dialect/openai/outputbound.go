@@ -50,7 +50,7 @@ func (Dialect) MaxOutput(req *llm.Request) int {
 // max_completion_tokens, which OpenAI's models all take; embeddings have no bound. All
 // other bytes stay as they are. The errors are those of SetModel.
 func (Dialect) Simplify(req *llm.Request, model string, maxOutput int) ([]byte, error) {
-	var edits []edit
+	var edits []scan.Edit
 	if model != "" {
 		m, err := findMember(req.Body, "model")
 		if err != nil {
@@ -60,7 +60,7 @@ func (Dialect) Simplify(req *llm.Request, model string, maxOutput int) ([]byte, 
 			return nil, missing("model", "Name the model that shall answer.")
 		}
 		quoted, _ := jsontext.AppendQuote(nil, model) // as in SetModel
-		edits = append(edits, edit{from: m.value, to: m.end, text: string(quoted)})
+		edits = append(edits, scan.Edit{From: m.value, To: m.end, Text: string(quoted)})
 	}
 	if maxOutput > 0 && req.Endpoint != llm.Embeddings {
 		lower, err := lowerBounds(req.Body, maxOutput)
@@ -74,13 +74,13 @@ func (Dialect) Simplify(req *llm.Request, model string, maxOutput int) ([]byte, 
 			return nil, err
 		}
 	}
-	return spliced(req.Body, edits), nil
+	return scan.Splice(req.Body, edits), nil
 }
 
 // lowerBounds says how to bound the answer to most tokens.
-func lowerBounds(body []byte, most int) ([]edit, error) {
+func lowerBounds(body []byte, most int) ([]scan.Edit, error) {
 	number := strconv.Itoa(most)
-	var edits []edit
+	var edits []scan.Edit
 	set := false
 	for _, name := range bounds {
 		m, err := findMember(body, name)
@@ -93,7 +93,7 @@ func lowerBounds(body []byte, most int) ([]edit, error) {
 		set = true
 		value := scan.Cursor{Text: body[m.value:m.end], Max: MaxDepth}
 		if n := value.Count(); n <= 0 || n > int64(most) {
-			edits = append(edits, edit{from: m.value, to: m.end, text: number})
+			edits = append(edits, scan.Edit{From: m.value, To: m.end, Text: number})
 		}
 	}
 	if !set {
@@ -101,34 +101,12 @@ func lowerBounds(body []byte, most int) ([]edit, error) {
 		inside := c.Open('{')
 		text := `"` + bounds[0] + `":` + number
 		if c.Depth == 0 { // {} is behind its brace already
-			return []edit{{from: c.At - 1, to: c.At - 1, text: text}}, nil
+			return []scan.Edit{{From: c.At - 1, To: c.At - 1, Text: text}}, nil
 		}
 		if inside {
 			text += ","
 		}
-		edits = append(edits, edit{from: c.At, to: c.At, text: text})
+		edits = append(edits, scan.Edit{From: c.At, To: c.At, Text: text})
 	}
 	return edits, nil
-}
-
-// edit puts text in place of body[from:to].
-type edit struct {
-	from, to int
-	text     string
-}
-
-// spliced returns a copy of body with edits made, which do not overlap.
-func spliced(body []byte, edits []edit) []byte {
-	slices.SortFunc(edits, func(a, b edit) int { return a.from - b.from })
-	size := len(body)
-	for _, e := range edits {
-		size += len(e.text) - (e.to - e.from)
-	}
-	out := make([]byte, 0, size)
-	at := 0
-	for _, e := range edits {
-		out = append(append(out, body[at:e.from]...), e.text...)
-		at = e.to
-	}
-	return append(out, body[at:]...)
 }

@@ -1,11 +1,11 @@
 package openai
 
 import (
-	"context"
-	"errors"
 	"io"
 	"strconv"
 
+	"github.com/forebay-ai/forebay/dialect/internal/edge"
+	"github.com/forebay-ai/forebay/dialect/internal/intake"
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -14,14 +14,8 @@ const (
 	// DefaultMaxEvent bounds one event where ReaderOptions does not. Events have
 	// about 200 bytes; one with a whole generated image or file has some 100 KiB.
 	DefaultMaxEvent = 1 << 20
-	// firstBuffer holds some ten events. Most streams never need more, and of those in
-	// progress there can be ten thousand.
-	firstBuffer = 2 << 10
-	// fastBuffer is how far the buffer grows for streams that come faster than they
-	// are read: fewer, larger chunks. It is io.Copy's size.
-	fastBuffer = 32 << 10
-	// maxIdleReads is how often a reader may return nothing and no error (as bufio has it).
-	maxIdleReads = 100
+	// maxJoined bounds the memory for data of several lines that is kept for the next event.
+	maxJoined = 1 << 10
 )
 
 // ReaderOptions bounds what a Reader takes.
@@ -35,18 +29,15 @@ type ReaderOptions struct {
 // Reader reads the stream of a chat completion. It is for one goroutine. It holds
 // no more than one event and one read's worth of bytes.
 type Reader struct {
-	src      io.Reader
+	in       intake.Buffer // read and not yet delivered
 	maxEvent int
 	maxTotal int64
 
-	buf   []byte // read and not yet delivered
-	line  int    // where in buf the line that is being looked at begins
-	scan  int    // no line ends in buf[line:scan]
-	lines int    // lines of the first event in buf that end before line
-	full  bool   // the last read filled buf
-	total int64  // bytes of the events that were delivered
-	ended error  // what src said at its end
-	err   error  // what Next says once all that came before is delivered
+	line  int   // where in what is held the line that is being looked at begins
+	scan  int   // no line ends in held[line:scan]
+	lines int   // lines of the first event that is held that end before line
+	total int64 // bytes of the events that were delivered
+	err   error // what Next says once all that came before is delivered
 
 	opening opening
 	endings endings
@@ -59,7 +50,7 @@ func NewReader(r io.Reader, opts ReaderOptions) *Reader {
 	if opts.MaxEvent <= 0 {
 		opts.MaxEvent = DefaultMaxEvent
 	}
-	return &Reader{src: r, maxEvent: opts.MaxEvent, maxTotal: opts.MaxTotal}
+	return &Reader{in: intake.New(r), maxEvent: opts.MaxEvent, maxTotal: opts.MaxTotal}
 }
 
 // Next returns the events that one read of the stream completed, byte for byte as
@@ -81,62 +72,33 @@ func (r *Reader) Next() (llm.Chunk, error) {
 		if chunk := r.take(); len(chunk.Raw) > 0 {
 			return chunk, nil
 		}
-		if r.err == nil {
-			r.fill()
+		if r.err == nil && !r.in.Fill() {
+			r.err = edge.EndError(r.in.Ended())
 		}
 	}
 	return llm.Chunk{}, r.err
 }
 
-// fill reads once.
-func (r *Reader) fill() {
-	if r.ended != nil {
-		r.err = endError(r.ended)
-		return
+// Await implements llm.Awaiter.
+func (r *Reader) Await() {
+	if r.err == nil {
+		r.in.Await()
 	}
-	if free := cap(r.buf) - len(r.buf); free < firstBuffer/2 || r.full && cap(r.buf) < fastBuffer {
-		grown := make([]byte, len(r.buf), max(firstBuffer, 2*cap(r.buf)))
-		copy(grown, r.buf)
-		r.buf = grown
-	}
-	for range maxIdleReads {
-		n, err := r.src.Read(r.buf[len(r.buf):cap(r.buf)])
-		r.buf = r.buf[:len(r.buf)+n]
-		r.full = len(r.buf) == cap(r.buf)
-		if r.ended = err; n > 0 || err != nil {
-			return
-		}
-	}
-	r.ended = io.ErrNoProgress
 }
 
-// endError says what the end of the body means, [DONE] not having been seen.
-func endError(ended error) error {
-	var e *llm.Error
-	switch {
-	case errors.As(ended, &e), errors.Is(ended, context.Canceled), errors.Is(ended, context.DeadlineExceeded):
-		return llm.AsError(ended)
-	case errors.Is(ended, io.EOF):
-		return llm.Errorf(llm.ProviderTruncated, "the provider's stream ended before its end mark")
-	}
-	e = llm.Errorf(llm.ProviderTruncated, "the provider's stream broke before its end mark")
-	e.Err = ended
-	return e
-}
-
-// take cuts the complete events off buf and sets err where one is at fault, or is
+// take cuts the complete events off what is held and sets err where one is at fault, or is
 // the last one.
 func (r *Reader) take() llm.Chunk {
 	var chunk llm.Chunk
-	taken := 0
+	taken, held := 0, r.in.Held()
 	for r.err == nil {
-		end := r.eventEnd(taken)
+		end := r.eventEnd(held, taken)
 		if end < 0 {
 			break
 		}
 		size := end - taken
 		if r.err = r.bounds(size); r.err == nil {
-			r.err = r.event(r.buf[taken:end], &chunk)
+			r.err = r.event(held[taken:end], &chunk)
 		}
 		if r.err != nil && r.err != io.EOF {
 			break
@@ -146,29 +108,30 @@ func (r *Reader) take() llm.Chunk {
 		r.lines = 0
 	}
 	if taken > 0 {
-		raw := make([]byte, taken)
-		copy(raw, r.buf)
+		raw := r.in.Take(taken)
 		chunk.Raw, chunk.Last = raw, r.err == io.EOF
 		chunk.Text = func() string { return streamText(raw) }
-		r.buf = r.buf[:copy(r.buf, r.buf[taken:])]
 		r.line -= taken
 		r.scan -= taken
 	}
+	if cap(r.joined) > maxJoined {
+		r.joined = nil
+	}
 	if r.err == nil {
-		r.err = r.bounds(len(r.buf)) // of an event that is not complete yet
+		r.err = r.bounds(len(held) - taken) // of an event that is not complete yet
 	}
 	return chunk
 }
 
-// eventEnd finds the end of the event that begins at buf[start], or -1.
-func (r *Reader) eventEnd(start int) int {
-	last := r.ended != nil
+// eventEnd finds the end of the event that begins at held[start], or -1.
+func (r *Reader) eventEnd(held []byte, start int) int {
+	last := r.in.Ended() != nil
 	for {
-		text, next, ok := lineEnd(r.buf, r.scan, last)
+		text, next, ok := lineEnd(held, r.scan, last)
 		if !ok {
 			// A CR at the end is looked at again, together with what follows it.
 			if r.scan = text; last {
-				return r.lastEvent(start)
+				return r.lastEvent(held, start)
 			}
 			return -1
 		}
@@ -183,14 +146,13 @@ func (r *Reader) eventEnd(start int) int {
 
 // lastEvent accepts an end mark at the end of the body whose empty line is missing.
 // Everything else that is not complete by then is cut off.
-func (r *Reader) lastEvent(start int) int {
-	rest := r.buf[start:]
-	if data, _, _ := eventData(rest, nil); !isDone(data) {
+func (r *Reader) lastEvent(held []byte, start int) int {
+	if data, _, _ := eventData(held[start:], nil); !isDone(data) {
 		return -1
 	}
 	r.lines++
-	r.line, r.scan = len(r.buf), len(r.buf)
-	return len(r.buf)
+	r.line, r.scan = len(held), len(held)
+	return len(held)
 }
 
 // bounds checks the size of an event and what it makes of the stream's. The bound

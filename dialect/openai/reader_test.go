@@ -14,6 +14,7 @@ import (
 
 	"github.com/forebay-ai/forebay/dialect/openai"
 	"github.com/forebay-ai/forebay/llm"
+	"github.com/forebay-ai/forebay/llm/llmtest"
 )
 
 func sample(t testing.TB, name string) []byte {
@@ -87,6 +88,14 @@ var streams = []struct {
 	{
 		name: "usage", body: "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":8}}}\n\ndata: [DONE]\n\n",
 		want: outcome{Events: 2, Usage: llm.Usage{Input: 12, CacheRead: 8, Output: 5}},
+	},
+	{
+		name: "usage with what was written", body: "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":8,\"cache_creation_tokens\":9}}}\n\ndata: [DONE]\n\n",
+		want: outcome{Events: 2, Usage: llm.Usage{Input: 3, CacheRead: 8, CacheWrite: 9, Output: 5}},
+	},
+	{
+		name: "more written than sent", body: "data: {\"usage\":{\"prompt_tokens\":5,\"prompt_tokens_details\":{\"cache_creation_tokens\":85,\"cached_tokens\":4}}}\n\ndata: [DONE]\n\n",
+		want: outcome{Events: 2, Usage: llm.Usage{CacheRead: 4, CacheWrite: 1}},
 	},
 	{
 		name: "more cached than sent", body: "data: {\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":-5,\"prompt_tokens_details\":{\"cached_tokens\":8.5e1}}}\n\ndata: [DONE]\n\n",
@@ -272,6 +281,31 @@ func TestReaderNeverChangesWhatItDelivered(t *testing.T) {
 	}
 }
 
+// Who waits apart from reading gets the same chunks: it waits at most once for what is next.
+func TestReaderAwaits(t *testing.T) {
+	one := "data: " + hello + "\n\n"
+	src := &pieces{parts: [][]byte{[]byte(one + one[:10]), []byte(one[10:20]), []byte(one[20:]), []byte("data: [DONE]\n\n")}}
+	r := openai.NewReader(src, openai.ReaderOptions{})
+	var got []string
+	for err := error(nil); err == nil; {
+		for range 3 {
+			r.Await()
+		}
+		var c llm.Chunk
+		if c, err = r.Next(); err == nil {
+			got = append(got, fmt.Sprint(c.Events, len(c.Raw), len(src.parts)))
+		}
+	}
+	want := []string{fmt.Sprint(1, len(one), 4), fmt.Sprint(1, len(one), 2), fmt.Sprint(1, 14, 1)}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events, bytes, pieces that are left with the last one read (-want +got):\n%s", diff)
+	}
+	r.Await()
+	if _, err := r.Next(); !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+}
+
 func TestReaderKeepsReturningItsError(t *testing.T) {
 	r := openai.NewReader(strings.NewReader("data: [DONE]\n\n"), openai.ReaderOptions{})
 	if _, err := r.Next(); err != nil {
@@ -332,12 +366,42 @@ func TestReaderAllocatesPerReadNotPerEvent(t *testing.T) {
 		return testing.AllocsPerRun(50, func() { read1(stream) })
 	}
 	few := count(2)
-	if many := count(8); many > few {
-		t.Errorf("%v allocations for 2 events, %v for 8", few, many)
+	if many := count(4); many > few {
+		t.Errorf("%v allocations for 2 events, %v for 4", few, many)
 	}
 	// More than the first buffer holds: a larger one, and the chunk of one more read.
-	if many := count(30); many > few+3 {
-		t.Errorf("%v allocations for 2 events, %v for 30", few, many)
+	if many := count(80); many > few+3 {
+		t.Errorf("%v allocations for 2 events, %v for 80", few, many)
+	}
+}
+
+// heldWhile is how many bytes a reader holds that has delivered all of parts and waits.
+func heldWhile(parts ...[]byte) int {
+	return llmtest.HeldWhileWaiting(func(r io.Reader) *openai.Reader { return openai.NewReader(r, openai.ReaderOptions{}) }, parts...)
+}
+
+// Ten thousand streams that wait for their next event hold some ten megabytes: a stream
+// holds little before its first event, after events of the usual size, and after one with
+// a file in it, be it in several lines.
+func TestReaderHoldsLittleWhileItWaits(t *testing.T) {
+	event := []byte("data: " + hello + "\n\n")
+	large := []byte("data: {\ndata: \"choices\":[{\"delta\":{\"content\":\"" + strings.Repeat("x", 200<<10) + "\"}}]}\n\n")
+	for _, test := range []struct {
+		name  string
+		parts [][]byte
+		most  int
+	}{
+		{"before the first event", nil, 1400},
+		{"after small events", [][]byte{event, event, event}, 1800},
+		{"after a burst", [][]byte{bytes.Repeat(event, 100), event}, 4000},
+		{"after a large event", [][]byte{event, large}, 4000},
+		{"small again", [][]byte{event, large, event, event}, 1800},
+	} {
+		got := heldWhile(test.parts...)
+		t.Logf("%s: %d bytes", test.name, got)
+		if got > test.most {
+			t.Errorf("%s: a stream holds %d bytes", test.name, got)
+		}
 	}
 }
 

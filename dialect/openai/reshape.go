@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/forebay-ai/forebay/dialect/internal/edge"
 	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
@@ -62,7 +63,7 @@ func wantsUsage(body []byte) (include bool) {
 	if !bytes.Contains(body, []byte("include_usage")) && !bytes.Contains(body, []byte(`\u`)) {
 		return false
 	}
-	r := headReader{Cursor: scan.Cursor{Text: body, Max: MaxDepth}}
+	r := headReader{edge.Reader{Cursor: scan.Cursor{Text: body, Max: MaxDepth}}}
 	for ok := r.Open('{'); ok; ok = r.More('}') {
 		if string(r.Name()) == "stream_options" {
 			include = r.streamOptions()
@@ -105,7 +106,7 @@ func dropUsage(answer []byte) []byte {
 func splitWhole(answer []byte, include bool) ([]byte, error) {
 	whole := scan.Parse(answer, maxAnswerDepth)
 	if whole == nil || whole.Kind != '{' {
-		return nil, unreadable("body")
+		return nil, edge.Unreadable("body")
 	}
 	head := whole.Without("object", "choices", "usage")
 	head.Put("object", scan.Quoted("chat.completion.chunk"))
@@ -177,8 +178,4 @@ func numbered(calls *scan.Node) *scan.Node {
 		list.Members = append(list.Members, call)
 	}
 	return list
-}
-
-func unreadable(form string) *llm.Error {
-	return llm.Errorf(llm.ForebayInternal, "the stored %s of an answer cannot be read", form)
 }

@@ -148,7 +148,7 @@ func (f *findings) readChoice(c *scan.Cursor, end *ending) {
 				f.useful = true
 			}
 		case "finish_reason":
-			if word := readString(c); len(word) > 0 {
+			if word := c.Chars(); len(word) > 0 {
 				end.finished = true
 				end.learn(finishReason(word))
 			}
@@ -195,7 +195,7 @@ func (f *findings) readUsage(c *scan.Cursor) {
 		c.Skip()
 		return
 	}
-	var prompt, output, cached int64
+	var prompt, output, read, written int64
 	for ok := c.Open('{'); ok; ok = c.More('}') {
 		switch string(c.Name()) {
 		case "prompt_tokens":
@@ -203,27 +203,33 @@ func (f *findings) readUsage(c *scan.Cursor) {
 		case "completion_tokens":
 			output = c.Count()
 		case "prompt_tokens_details":
-			cached = cachedTokens(c)
+			read, written = cachedTokens(c)
 		default:
 			c.Skip()
 		}
 	}
-	cached = min(cached, prompt)
-	f.usage = llm.Usage{Input: prompt - cached, CacheRead: cached, Output: output}
+	read = min(read, prompt)
+	written = min(written, prompt-read)
+	f.usage = llm.Usage{Input: prompt - read - written, CacheRead: read, CacheWrite: written, Output: output}
 	f.hasUsage = true
 }
 
-func cachedTokens(c *scan.Cursor) (n int64) {
+// cachedTokens reads prompt_tokens_details. cache_creation_tokens is the word of other
+// gateways (LiteLLM), and of this one, for models that bill what they write to a cache.
+func cachedTokens(c *scan.Cursor) (read, written int64) {
 	if c.Peek() != '{' {
 		c.Skip()
-		return 0
+		return 0, 0
 	}
 	for ok := c.Open('{'); ok; ok = c.More('}') {
-		if string(c.Name()) == "cached_tokens" {
-			n = c.Count()
-		} else {
+		switch string(c.Name()) {
+		case "cached_tokens":
+			read = c.Count()
+		case "cache_creation_tokens":
+			written = c.Count()
+		default:
 			c.Skip()
 		}
 	}
-	return n
+	return read, written
 }

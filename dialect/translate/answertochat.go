@@ -44,7 +44,7 @@ func chatAnswer(h answerHead, body []byte) (llm.Chunk, error) {
 	dst := make([]byte, 0, len(body)+256)
 	dst = h.append(dst, "chat.completion")
 	dst = said.append(append(dst, `[{"index":0,"message":{"role":"assistant"`...), h.legacy)
-	dst = appendFinish(append(dst, `},"logprobs":null,"finish_reason":`...), finish, h.legacy)
+	dst = appendFinish(append(dst, `},"logprobs":null,"finish_reason":`...), finish, len(said.calls) > 0, h.legacy)
 	dst = appendChatUsage(append(dst, `}],"usage":`...), used)
 	if tier.Kind() == '"' {
 		dst = append(jsonbody.Key(dst, "service_tier"), tier.Text...)
@@ -199,21 +199,28 @@ func chatFinish(stop string) llm.FinishReason {
 }
 
 // judged is the reason by which those who keep the answer go: calls of tools count for
-// more than the word that comes with them, as in the dialects.
+// more than the word that comes with them, as in package bedrock. A word that chat does
+// not have (malformed_tool_use) stays: such an answer is nothing to keep.
 func judged(finish llm.FinishReason, calls bool) llm.FinishReason {
-	switch finish {
-	case llm.FinishNone, llm.FinishRefusal, llm.FinishFilter:
-		return finish
-	}
-	if calls {
+	if calls && (finish == llm.FinishStop || finish == llm.FinishLength) {
 		return llm.FinishToolCalls
 	}
 	return finish
 }
 
-func appendFinish(dst []byte, finish llm.FinishReason, legacy bool) []byte {
-	if finish == llm.FinishNone {
+// appendFinish appends a finish_reason. There are SDKs that fail at any word that is not
+// one of chat's own. calls says that the answer has calls of tools.
+func appendFinish(dst []byte, finish llm.FinishReason, calls, legacy bool) []byte {
+	switch finish {
+	case llm.FinishNone:
 		return append(dst, "null"...)
+	case llm.FinishStop, llm.FinishLength, llm.FinishToolCalls, llm.FinishFilter:
+	case llm.FinishRefusal:
+		finish = llm.FinishFilter
+	default: // malformed_tool_use, malformed_model_output
+		if finish = llm.FinishStop; calls {
+			finish = llm.FinishToolCalls
+		}
 	}
 	if finish == llm.FinishToolCalls && legacy {
 		finish = "function_call"

@@ -143,14 +143,24 @@ func (b *blocks) call(id, function jsonbody.Value) {
 	}
 	b.calls++
 	b.blocks = append(b.blocks, `,{"toolUse":{"input":`...)
-	input, ok := jsonObject(function.Get("arguments").String())
+	arguments := function.Get("arguments")
+	input, ok := jsonObject(argumentsText(arguments))
 	if b.malformed = b.malformed || !ok; ok {
 		b.blocks = append(b.blocks, input...)
 	} else {
-		b.blocks = append(b.blocks, function.Get("arguments").Text...)
+		b.blocks = append(b.blocks, arguments.Text...)
 	}
 	b.blocks = append(append(b.blocks, `,"name":`...), name.Text...)
 	b.blocks = append(scan.AppendString(append(b.blocks, `,"toolUseId":`...), madeID(id.String(), b.calls)), "}}"...)
+}
+
+// argumentsText is the text of a call's arguments, or of a piece of them. Some servers
+// send the object itself in the place of its text.
+func argumentsText(v jsonbody.Value) string {
+	if v.Kind() == '{' {
+		return string(v.Text)
+	}
+	return v.String()
 }
 
 // madeID is the id of a call; some servers give none.

@@ -29,16 +29,41 @@ quite the same; this page says what becomes of each member.
 - **used**: it is for Forebay itself, or says how the answer is to come.
 
 Requests in the format that a model's provider speaks are not translated: they pass byte for byte. Bodies of InvokeModel are a
-certain model's own: those for vectors of Titan and Cohere are translated, all others are refused by providers other than
-Bedrock. Streams are translated event by event; one that ends before its end mark ends with an error in either format.
+certain model's own: those for vectors of Titan and Cohere are translated, all others are for targets of Bedrock alone. So is
+CountTokens: an estimate would pass for a count. Where a model has targets of Bedrock and of others, such calls go to
+Bedrock's, wherever these are listed; where it has none they are refused. Streams are translated event by event; one that
+ends before its end mark ends with an error in either format.
 
 <!-- generated from the tables in dialect/translate: go test ./dialect/translate -update -->
+`
+
+// docsSetup is how one begins; ´ stands for the backtick.
+const docsSetup = `
+## Set it up
+
+´´´yaml
+providers:
+  bedrock-eu: {type: bedrock, region: eu-central-1}   # credentials of AWS's usual places, or api_key
+models:
+  haiku: {targets: [{provider: bedrock-eu, model: "eu.anthropic.claude-haiku-4-5-20251001-v1:0"}]}
+´´´
+
+´´´console
+$ forebay validate forebay.yaml
+$ forebay keys new --name web >> forebay.yaml     # a pair for callers; without keys the gateway serves loopback addresses alone
+$ forebay serve --config forebay.yaml
+´´´
+
+OpenAI clients call ´http://127.0.0.1:8080/v1´ with the model ´haiku´ and the secret as their key; AWS SDKs have ´http://127.0.0.1:8080/bedrock´ as their endpoint, the pair as their
+credentials, and ´haiku´ as the model's id ([reference](reference/http.md#bedrock)). The role needs ´bedrock:InvokeModel´ and ´bedrock:InvokeModelWithResponseStream´ on the inference profile and on the
+models behind it.
 `
 
 // docs is the page that the tables make.
 func docs() string {
 	var b strings.Builder
 	b.WriteString(docsIntro)
+	b.WriteString(strings.ReplaceAll(docsSetup, "´", "`"))
 	for _, d := range translate.Directions {
 		fmt.Fprintf(&b, "\n## %s\n\n| member | what happens | becomes | why |\n|---|---|---|---|\n", d)
 		for _, m := range translate.Members(d) {

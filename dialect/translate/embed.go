@@ -32,14 +32,53 @@ func (t *translator) embedOnBedrock(ctx context.Context, model string, req *llm.
 	inner := *req
 	inner.Dialect, inner.Model, inner.Stream = bedrock.Invoke{}, model, false
 	answers, err := t.callEach(ctx, model, &inner, e.bodies())
-	if err != nil {
+	var chunk llm.Chunk
+	if err == nil {
+		if chunk, err = e.answer(model, answers); err != nil {
+			err = about(err, model)
+		}
+	}
+	if err == nil {
+		return &llm.OneChunk{Chunk: chunk}, nil
+	}
+	var spent llm.Usage
+	for _, a := range answers {
+		spent = spent.Plus(vectorUsage(a))
+	}
+	if spent.IsZero() {
 		return nil, err
 	}
-	chunk, err := e.answer(model, answers)
-	if err != nil {
-		return nil, about(err, model)
+	return &partly{spent: spent, err: err}, nil
+}
+
+// partly is the answer of several calls one of which failed: it tells what the others used,
+// so that it is booked, and then the failure.
+type partly struct {
+	spent llm.Usage
+	told  bool
+	err   error
+}
+
+// Next implements llm.Stream.
+func (p *partly) Next() (llm.Chunk, error) {
+	if p.told {
+		return llm.Chunk{}, p.err
 	}
-	return &llm.OneChunk{Chunk: chunk}, nil
+	p.told = true
+	return llm.Chunk{Usage: p.spent}, nil
+}
+
+// Close implements llm.Stream.
+func (*partly) Close() error { return nil }
+
+// vectorUsage is what a call for vectors used. Titan reports it in the body.
+func vectorUsage(a llm.Response) llm.Usage {
+	if a.Usage.IsZero() && len(a.Body) > 0 {
+		if root, err := answerRoot(a.Body); err == nil {
+			a.Usage.Input = count(root.Get("inputTextTokenCount"))
+		}
+	}
+	return a.Usage
 }
 
 // callEach calls the provider with each of the bodies, a few at a time, and returns the
@@ -194,10 +233,7 @@ func (e *embedCall) answer(model string, answers []llm.Response) (llm.Chunk, err
 		if len(vectors) != min(e.form.batch, len(e.inputs)-i*e.form.batch) {
 			return llm.Chunk{}, llm.Errorf(llm.ProviderMalformed, "the provider's answer has another number of vectors than there were texts")
 		}
-		if a.Usage.IsZero() {
-			a.Usage.Input = count(root.Get("inputTextTokenCount"))
-		}
-		used = used.Plus(a.Usage)
+		used = used.Plus(vectorUsage(a))
 		for _, v := range vectors {
 			dst = strconv.AppendInt(append(jsonbody.Comma(dst), `{"object":"embedding","index":`...), int64(n), 10)
 			dst = append(v.append(append(dst, `,"embedding":`...), e.base64), '}')

@@ -199,7 +199,8 @@ func TestManyTexts(t *testing.T) {
 	})
 }
 
-// TestOneOfSeveralFails checks that the first failure is the error, and ends the others.
+// TestOneOfSeveralFails checks that the first failure is the error, ends the others, and
+// comes behind what those used that succeeded.
 func TestOneOfSeveralFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := llm.Errorf(llm.ProviderRateLimited, "too many")
@@ -210,9 +211,23 @@ func TestOneOfSeveralFails(t *testing.T) {
 			}
 			return nil
 		}
-		_, err := translate.Provider(m, bedrock.Converse{}).Call(t.Context(), "amazon.titan-embed-text-v2:0", embedRequest(`{"input":["a","b","c","d","e","f","g","h"]}`))
+		s, err := translate.Provider(m, bedrock.Converse{}).Call(t.Context(), "amazon.titan-embed-text-v2:0", embedRequest(`{"input":["a","b","c","d","e","f","g","h"]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := llm.Collect(s)
 		if err != error(broken) || m.now != 0 || len(m.bodies) > 6 {
 			t.Errorf("%v after %d calls, %d still going on", err, len(m.bodies), m.now)
+		}
+		if res.Usage != (llm.Usage{Input: 4}) || len(res.Body) != 0 {
+			t.Errorf("of two calls that succeeded: %+v %s", res.Usage, res.Body)
+		}
+		odd := &vectorModel{answer: func(*llm.Request) string { return `{"embeddings":[[1],[2],[3]]}` }}
+		if s, err = translate.Provider(odd, bedrock.Converse{}).Call(t.Context(), "amazon.titan-embed-text-v2:0", embedRequest(`{"input":["a"]}`)); err != nil {
+			t.Fatal(err)
+		}
+		if res, err = llm.Collect(s); llm.KindOf(err) != llm.ProviderMalformed || res.Usage != (llm.Usage{Input: 2}) {
+			t.Errorf("of an answer that cannot be used: %+v, %v", res.Usage, err)
 		}
 		hung := &vectorModel{answer: titan, takes: time.Second, hangs: 3, fail: func(int) error { return broken }}
 		began := time.Now()
@@ -247,8 +262,11 @@ func TestEmbeddingsRefused(t *testing.T) {
 		}
 	}
 	for _, answer := range []string{`{"embedding":7}`, `{}`, `[]`, `{"embeddings":[[1],[2]]}`} {
-		_, err := translate.Provider(&vectorModel{answer: func(*llm.Request) string { return answer }}, bedrock.Converse{}).
+		stream, err := translate.Provider(&vectorModel{answer: func(*llm.Request) string { return answer }}, bedrock.Converse{}).
 			Call(t.Context(), "amazon.titan-embed-text-v2:0", embedRequest(`{"input":"a"}`))
+		if err == nil { // what was used comes before the failure
+			_, err = llm.Collect(stream)
+		}
 		if e := llm.AsError(err); e.Kind != llm.ProviderMalformed || e.Model == "" {
 			t.Errorf("%s: %v", answer, err)
 		}

@@ -21,12 +21,17 @@ import (
 // Requests in p's own dialect, those for functions, and those in a dialect that is
 // unknown here go to p as they are. Of the others p gets a copy with Dialect, Body,
 // Endpoint and Model set; members that the copy has no place for are told to req.Notes.
+// The result is an llm.Chooser too: such requests go to another target of the model where it
+// has one that takes them. That is so for calls that have no counterpart in p's dialect
+// (InvokeModel but for vectors, and CountTokens), not for what stands in a body.
+//
 // What comes back is in the caller's dialect, whole or streamed as asked, each chunk as
 // soon as p gives its own. A request that cannot be translated is refused with
 // CallerInvalidRequest before p is called. p's errors pass as they are.
 //
 // Several inputs of an embeddings request may need several calls of p: at most 64, of
-// which 4 run at a time. The first that fails ends the others.
+// which 4 run at a time. The first that fails ends the others; what those used that had
+// succeeded is in a chunk before the error.
 //
 // The optional interfaces stay visible: the result is an llm.ModelLister, or has Forward,
 // where p is or has; Close closes p where that can be closed. It may be used concurrently
@@ -91,6 +96,9 @@ func (t *translator) Call(ctx context.Context, model string, req *llm.Request) (
 	if req.Dialect == nil || req.Endpoint == llm.Function {
 		return t.inner.Call(ctx, model, req)
 	}
+	if !t.Takes(req) {
+		return nil, untaken(model, req)
+	}
 	switch name := req.Dialect.Name(); {
 	case t.bedrock && name == openai.Name:
 		if req.Endpoint == llm.Embeddings {
@@ -100,16 +108,33 @@ func (t *translator) Call(ctx context.Context, model string, req *llm.Request) (
 	case !t.bedrock && name == bedrock.NameConverse:
 		return t.converseOnChat(ctx, model, req)
 	case !t.bedrock && name == bedrock.NameInvoke:
-		if req.Endpoint == llm.Embeddings && req.Settings == "" {
-			return t.embedOnOpenAI(ctx, model, req)
-		}
-		return nil, &llm.Error{
-			Kind: llm.CallerInvalidRequest, Model: model,
-			Message: "calls of InvokeModel are a certain model's own, and are not translated for models of other providers",
-			Fix:     "Use Converse or ConverseStream, or ask a model of Bedrock.",
-		}
+		return t.embedOnOpenAI(ctx, model, req)
 	}
 	return t.inner.Call(ctx, model, req)
+}
+
+// Takes says whether there is a way to ask the provider for what req asks: Bedrock counts
+// tokens and takes InvokeModel, of which others get those for vectors alone.
+func (t *translator) Takes(req *llm.Request) bool {
+	if t.bedrock || req.Dialect == nil || req.Endpoint == llm.Function {
+		return true
+	}
+	return req.Endpoint != llm.CountTokens &&
+		(req.Dialect.Name() != bedrock.NameInvoke || req.Endpoint == llm.Embeddings && req.Settings == "")
+}
+
+// untaken refuses what Takes does not take. Tokens are not estimated: an estimate would
+// pass for a count, and programs that fill a context window would go wrong by it.
+func untaken(model string, req *llm.Request) *llm.Error {
+	e := &llm.Error{
+		Kind: llm.CallerInvalidRequest, Model: model,
+		Message: "calls of InvokeModel are a certain model's own, and are not translated for models of other providers",
+		Fix:     "Use Converse or ConverseStream, or ask a model of Bedrock.",
+	}
+	if req.Endpoint == llm.CountTokens {
+		e.Message, e.Fix = "the model's provider does not count tokens", "Ask a model of Bedrock, or take the usage that answers report."
+	}
+	return e
 }
 
 // target is the model that is asked.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -477,5 +478,42 @@ func TestUsageIsTold(t *testing.T) {
 	res := collect(t, s, "Hello\n")
 	if want := (llm.Usage{Input: 7, Output: 5, CacheRead: 2, CacheWrite: 1}); res.Usage != want || strings.Contains(string(res.Body), "usage") {
 		t.Errorf("usage %+v, want %+v, in %s", res.Usage, want, res.Body)
+	}
+}
+
+// Names of documents differ from one another and are as long as Bedrock takes them, however
+// long the files' are, how many have the same one, and whatever is made of them.
+func TestDocumentNames(t *testing.T) {
+	long := strings.Repeat("a", 300)
+	var parts []string
+	for _, name := range slices.Concat(
+		[]string{"b (2).pdf", "b.pdf", "b.pdf", "b.pdf", "b (3).pdf", "", "...", "_.pdf"},
+		slices.Repeat([]string{long + ".pdf"}, 12), slices.Repeat([]string{"ü\n" + long + ".pdf", "c.pdf"}, 20_000),
+	) {
+		parts = append(parts, `{"type":"file","file":{"filename":`+js(name)+`,"file_data":"data:application/pdf;base64,QUJD"}}`)
+	}
+	body, _, err := translate.ChatToConverse(chatRequest(`{"messages":[{"role":"user","content":[` + strings.Join(parts, ",") + `]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, block := range list(obj(list(parsed(body)["messages"])[0])["content"]) {
+		document := obj(obj(block)["document"])
+		name := str(document["name"])
+		if document == nil {
+			continue // the text beside them
+		}
+		if seen[name] || name == "" || len(name) > 200 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-()[] ") != "" || strings.Contains(name, "  ") {
+			t.Fatalf("name %q, %d bytes, is no good; seen %v", name, len(name), seen[name])
+		}
+		seen[name] = true
+	}
+	for _, name := range []string{"b (2)", "b", "b (3)", "b (4)", "document", "document (2)"} {
+		if !seen[name] {
+			t.Errorf("no document is called %q", name)
+		}
+	}
+	if len(seen) != len(parts) {
+		t.Errorf("%d names for %d documents", len(seen), len(parts))
 	}
 }

@@ -189,6 +189,9 @@ func TestRecordedChatRequests(t *testing.T) {
 			want.add("user", want.System...)
 			want.System = nil
 		}
+		if len(want.Turns) > 0 && want.Turns[0].Role == "assistant" { // Bedrock wants the user to begin
+			want.Turns = append([]turnMeaning{{"user", []string{"text:."}}}, want.Turns...)
+		}
 		if want.Tools == nil { // Bedrock wants to be told of the tools that were called
 			want.Tools = want.called()
 		}

@@ -106,6 +106,13 @@ func (s *stream) Next() (llm.Chunk, error) {
 	return llm.Chunk{}, s.err
 }
 
+// Await implements llm.Awaiter.
+func (s *stream) Await() {
+	if s.err == nil {
+		llm.Await(s.inner)
+	}
+}
+
 // chunk describes what was made.
 func (s *stream) chunk(p *pieces, model string) llm.Chunk {
 	text := p.text

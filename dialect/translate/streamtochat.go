@@ -3,10 +3,13 @@ package translate
 import "github.com/forebay-ai/forebay/dialect/translate/internal/jsonbody"
 
 import (
+	"bytes"
+	"encoding/base64"
 	"slices"
 	"strconv"
 
 	"github.com/forebay-ai/forebay/dialect/bedrock"
+	"github.com/forebay-ai/forebay/dialect/internal/scan"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -24,7 +27,8 @@ type toChat struct {
 	calls   int           // how many calls of tools there were
 	tools   map[int64]int // their numbers, by the index of the block
 
-	thought, signature []byte // the block of reasoning that is going on
+	thought, signature []byte   // the block of reasoning that is going on
+	redacted           [][]byte // pieces of one that nobody may read, each in base64
 
 	stop  llm.FinishReason
 	ended bool // messageStop was seen
@@ -84,7 +88,7 @@ func (t *toChat) event(p *pieces, e bedrock.Event) error {
 		t.blockStop(p)
 		t.role(p)
 		t.stop, t.ended = chatFinish(root.Get("stopReason").String()), true
-		p.raw = appendFinish(append(t.open(p), `},"logprobs":null,"finish_reason":`...), t.stop, t.head.legacy)
+		p.raw = appendFinish(append(t.open(p), `},"logprobs":null,"finish_reason":`...), t.stop, t.calls > 0, t.head.legacy)
 		p.raw = append(p.raw, "}]}\n\n"...)
 	case "metadata":
 		for m := range root.Members {
@@ -209,21 +213,39 @@ func (t *toChat) reason(p *pieces, v jsonbody.Value) {
 		case "signature":
 			t.signature = append(t.signature, m.Inner()...)
 		case "redactedContent":
-			t.role(p)
-			dst := append(append(t.open(p), `"thinking_blocks":[{"type":"redacted_thinking","data":`...), m.Text...)
-			p.raw = append(append(dst, "}]"...), deltaEnd...)
+			t.redacted = append(t.redacted, slices.Clone(m.Inner()))
 		}
 	}
 }
 
-// blockStop tells a block of reasoning that has ended as a whole, if it is signed: clients
-// send it back with its signature.
+// blockStop tells a block of reasoning that has ended as a whole, if it is signed or not to
+// be read: clients send it back so.
 func (t *toChat) blockStop(p *pieces) {
 	if len(t.signature) > 0 {
 		dst := appendThought(append(t.open(p), `"thinking_blocks":[`...), t.thought, t.signature)
 		p.raw = append(append(dst, ']'), deltaEnd...)
 	}
-	t.thought, t.signature = t.thought[:0], t.signature[:0]
+	if len(t.redacted) > 0 {
+		t.role(p)
+		dst := jsonbody.AppendText(append(t.open(p), `"thinking_blocks":[{"type":"redacted_thinking","data":`...), joinedBytes(t.redacted))
+		p.raw = append(append(dst, "}]"...), deltaEnd...)
+	}
+	t.thought, t.signature, t.redacted = t.thought[:0], t.signature[:0], nil
+}
+
+// joinedBytes joins pieces of bytes, each in base64, which may end in padding.
+func joinedBytes(pieces [][]byte) []byte {
+	if len(pieces) == 1 {
+		return pieces[0]
+	}
+	var all []byte
+	for _, piece := range pieces {
+		var err error
+		if all, err = base64.StdEncoding.AppendDecode(all, scan.Unescape(piece)); err != nil {
+			return bytes.Join(pieces, nil) // nobody reads it but who wrote it
+		}
+	}
+	return base64.StdEncoding.AppendEncode(nil, all)
 }
 
 // finish ends the stream: the usage where it was asked for, and the end mark.

@@ -218,9 +218,14 @@ func (t *toConverse) toolCall(p *pieces, at, id, function jsonbody.Value) error 
 		t.emit(p, "contentBlockStart", append(dst, "}}}"...))
 		p.useful = true
 	}
-	if input := function.Get("arguments"); len(input.Inner()) > 0 {
+	if input := function.Get("arguments"); len(input.Inner()) > 0 || input.Kind() == '{' {
 		dst := append(t.index(t.payload), `,"delta":{"toolUse":{"input":`...)
-		t.emit(p, "contentBlockDelta", append(append(dst, input.Text...), "}}}"...))
+		if input.Kind() == '{' {
+			dst = scan.AppendString(dst, argumentsText(input))
+		} else {
+			dst = append(dst, input.Text...)
+		}
+		t.emit(p, "contentBlockDelta", append(dst, "}}}"...))
 		p.useful = true
 	}
 	return nil

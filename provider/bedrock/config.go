@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/forebay-ai/forebay/awsclient/connect"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/provider/internal/exchange"
 )
@@ -42,7 +43,7 @@ type Config struct {
 	// at a time, with a bound of 30 s; it need not cache. Not used with an APIKey.
 	Credentials aws.CredentialsProvider
 	// Profile is the profile of the shared files that the default chain takes. Empty
-	// means AWS_PROFILE, or default.
+	// means AWS_PROFILE, or default. A program built for Lambda refuses one (connect.Chain).
 	Profile string
 	// APIKey is a Bedrock API key. It is sent as bearer token instead of a signature, to
 	// the endpoint only. May be empty.
@@ -104,6 +105,9 @@ func (c *Config) validate() (*url.URL, error) {
 	if c.Credentials != nil && c.Profile != "" {
 		faults = append(faults, errors.New("profile: stands beside credentials, which do not come from a profile"))
 	}
+	if err := c.chain().Validate(); err != nil {
+		faults = append(faults, err)
+	}
 	switch c.OnUnsupported {
 	case "", Drop, Refuse:
 	default:
@@ -111,6 +115,9 @@ func (c *Config) validate() (*url.URL, error) {
 	}
 	return base, errors.Join(append(faults, c.bounds().Check())...)
 }
+
+// chain looks for credentials where there are none in c.
+func (c *Config) chain() connect.Chain { return connect.Chain{Region: c.Region, Profile: c.Profile} }
 
 // bounds are those of every call.
 func (c *Config) bounds() exchange.Bounds {

@@ -48,7 +48,7 @@ func New(cfg Config) (*Provider, error) {
 	}
 	source := cfg.Credentials
 	if source == nil {
-		source = chain{region: cfg.Region, profile: cfg.Profile}
+		source = cfg.chain()
 	}
 	p.keys = newKeyring(source, p.line.Bounds().Connect)
 	return p, nil
@@ -58,6 +58,8 @@ func New(cfg Config) (*Provider, error) {
 // returns once the head of the answer says success. Requests of another dialect than
 // bedrock-converse and bedrock-invoke are refused with ForebayInternal, and InvokeModel
 // bodies for a model of another family with CallerInvalidRequest.
+//
+// A request for llm.CountTokens is answered as CountTokens does it.
 //
 // An answer that is neither JSON nor, for a stream, event-stream messages is
 // ProviderMalformed. Errors about an answer have Bedrock's request id in their cause.
@@ -70,6 +72,9 @@ func (p *Provider) Call(ctx context.Context, model string, req *llm.Request) (ll
 	}
 	if err != nil {
 		return nil, p.line.About(req.Model, err)
+	}
+	if req.Endpoint == llm.CountTokens {
+		return p.count(ctx, req)
 	}
 	body, dropped, adapted := dialect.Adapt(req, dialect.CapabilitiesOf(req.Model), p.refuse)
 	if adapted != nil {
@@ -107,39 +112,6 @@ func checkFamily(req *llm.Request, asked string) *llm.Error {
 	e := llm.Errorf(llm.CallerInvalidRequest, "an InvokeModel body for %s cannot be sent to a model of %s", from, to)
 	e.Fix = "Use Converse, whose format all models share."
 	return e
-}
-
-// CountTokens returns how many input tokens Bedrock counts in req for model. It costs
-// nothing and is one call over the network within the bounds of any other. Not every
-// model can be asked, and inference profiles of some cannot: Bedrock then says so with an
-// error of kind ProviderRejected. Other errors are those of Call.
-func (p *Provider) CountTokens(ctx context.Context, model string, req *llm.Request) (int64, error) {
-	req = forModel(req, model)
-	if req.Stream { // tokens are counted in one piece
-		c := *req
-		c.Stream, req = false, &c
-	}
-	if _, err := p.action(req); err != nil {
-		return 0, p.line.About(req.Model, err)
-	}
-	body, err := dialect.CountTokensBody(req)
-	if err != nil {
-		return 0, p.line.About(req.Model, llm.AsError(err))
-	}
-	x, err := p.open(ctx, "count-tokens", req, body)
-	if err != nil {
-		return 0, err
-	}
-	defer x.Release()
-	answer, err := x.ReadAll(x.Bounds().MaxBody)
-	if err != nil {
-		return 0, x.Failed(err)
-	}
-	n, err := dialect.DecodeTokenCount(answer)
-	if err != nil {
-		return 0, x.Failed(err)
-	}
-	return n, nil
 }
 
 // Close ends the loading of credentials, if it is going on, and closes the idle

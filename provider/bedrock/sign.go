@@ -36,6 +36,8 @@ func (p *Provider) action(req *llm.Request) (string, *llm.Error) {
 		name = req.Dialect.Name()
 	}
 	switch {
+	case (name == dialect.NameConverse || name == dialect.NameInvoke) && req.Endpoint == llm.CountTokens:
+		return "count-tokens", nil
 	case name == dialect.NameConverse && req.Endpoint == llm.Chat && req.Stream:
 		return "converse-stream", nil
 	case name == dialect.NameConverse && req.Endpoint == llm.Chat:

@@ -41,6 +41,7 @@ const bedrock = async (job, call) => {
     "converse-stream": sdk.ConverseStreamCommand,
     invoke: sdk.InvokeModelCommand,
     "invoke-stream": sdk.InvokeModelWithResponseStreamCommand,
+    "count-tokens": sdk.CountTokensCommand,
   };
   try {
     const out = await client.send(new commands[call.op](call.input));
@@ -48,6 +49,8 @@ const bedrock = async (job, call) => {
     if (call.op === "converse") {
       Object.assign(result, { stop: out.stopReason, usage: out.usage, message: out.output.message });
       result.text = out.output.message.content.map((c) => c.text ?? "").join("");
+    } else if (call.op === "count-tokens") {
+      result.text = String(out.inputTokens);
     } else if (call.op === "invoke") {
       result.text = Buffer.from(out.body).toString();
     } else {

@@ -121,6 +121,19 @@ func (c *Cursor) Name() []byte {
 	return inner
 }
 
+// Chars passes a value and returns the text of a string; nil for everything else.
+func (c *Cursor) Chars() []byte {
+	if c.Peek() != '"' {
+		c.Skip()
+		return nil
+	}
+	inner, escaped := c.Quoted()
+	if escaped {
+		return Unescape(inner)
+	}
+	return inner
+}
+
 // Quoted reads a string and returns what stands between its quotes, escapes and all.
 func (c *Cursor) Quoted() (inner []byte, escaped bool) {
 	if c.Peek() != '"' {

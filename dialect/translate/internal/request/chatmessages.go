@@ -172,6 +172,9 @@ func (c *ChatCall) thought(block jsonbody.Value) {
 			text = m
 		case "data":
 			data = m
+		case "type":
+		default:
+			c.Other(m)
 		}
 	}
 	switch {
@@ -296,8 +299,10 @@ func (c *ChatCall) toolMessage(m *message, legacy bool) {
 	} else if c.Want(m.content, '[') {
 		for v := range m.content.Elements {
 			p := c.part(v)
-			if p.kind.String() == "text" {
+			if kind := p.kind.String(); kind == "text" {
 				c.resultText(p.content)
+			} else if kind == "input_audio" {
+				c.Refuse(v, "is a sound, and Bedrock's results of tools have none", "Send it in a message of role user.")
 			} else if block, ok := c.media(p); ok {
 				c.turns.dst = append(jsonbody.Comma(c.turns.dst), block...)
 			}

@@ -71,6 +71,7 @@ func (c *ChatCall) content(content jsonbody.Value, role string) {
 		default:
 			if block, ok := c.media(p); ok {
 				c.turns.dst = append(c.turns.begin(role), block...)
+				c.turns.document = c.turns.document || kind == "file"
 			}
 		}
 		c.cachePoint(p.cached, role)
@@ -82,6 +83,7 @@ func (c *ChatCall) text(text jsonbody.Value, role string) {
 	if c.Want(text, '"') && !text.Blank() {
 		dst := append(c.turns.begin(role), `{"text":`...)
 		c.turns.dst = append(append(dst, text.Text...), '}')
+		c.turns.text = true
 	}
 }
 
@@ -96,7 +98,8 @@ func (c *ChatCall) cachePoint(hint jsonbody.Value, role string) {
 		c.Drop(hint)
 		return
 	case role == "system" || role == "developer":
-		if len(c.system) == 0 {
+		if len(c.system) == 0 { // nothing was written that could be cached
+			c.Drop(hint)
 			return
 		}
 		c.system = append(append(c.system, ','), point...)
@@ -105,6 +108,7 @@ func (c *ChatCall) cachePoint(hint jsonbody.Value, role string) {
 			role = roleUser
 		}
 		if c.turns.role != role { // nothing of the message was written
+			c.Drop(hint)
 			return
 		}
 		c.turns.dst = append(append(c.turns.dst, ','), point...)
@@ -171,7 +175,17 @@ func (c *ChatCall) image(v jsonbody.Value) ([]byte, bool) {
 }
 
 func (c *ChatCall) audio(v jsonbody.Value) ([]byte, bool) {
-	format, data := v.Get("format"), v.Get("data")
+	var format, data jsonbody.Value
+	for m := range v.Members {
+		switch m.Name {
+		case "format":
+			format = m
+		case "data":
+			data = m
+		default:
+			c.Other(m)
+		}
+	}
 	switch f := format.String(); f {
 	case "wav", "mp3":
 		return c.bytesBlock(data, "audio", f, "", data.String())
@@ -237,7 +251,7 @@ func (c *ChatCall) document(v jsonbody.Value) ([]byte, bool) {
 // documentName makes a name that Bedrock takes: letters, digits, single spaces, hyphens,
 // parentheses and square brackets. Names in a request differ from one another.
 func (c *ChatCall) documentName(file string) string {
-	const longest = 200 // Bedrock's bound
+	const longest = 200 - len(" (1234567)") // Bedrock's bound, and room for a number
 	name := strings.Join(strings.Fields(strings.Map(func(r rune) rune {
 		switch {
 		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', strings.ContainsRune("-()[]", r):
@@ -246,18 +260,26 @@ func (c *ChatCall) documentName(file string) string {
 			return ' '
 		}
 		return '-'
-	}, scan.Cut(file, longest-10))), " ")
+	}, scan.Cut(file, longest))), " ")
 	if strings.Trim(name, "- ") == "" {
 		name = "document"
 	}
+	return c.unused(name)
+}
+
+// unused is the name, or one with a number behind it where a document has that name
+// already. It goes on from the last number: a request may have very many documents.
+func (c *ChatCall) unused(name string) string {
 	if c.documents == nil {
 		c.documents = map[string]int{}
 	}
-	c.documents[name]++
-	if n := c.documents[name]; n > 1 {
-		return c.documentName(name + " (" + strconv.Itoa(n) + ")")
+	free := name
+	for c.documents[free] > 0 {
+		c.documents[name]++
+		free = name + " (" + strconv.Itoa(c.documents[name]) + ")"
 	}
-	return name
+	c.documents[free] = 1
+	return free
 }
 
 // bytesBlock makes a block whose source is bytes, which stand in JSON as base64.

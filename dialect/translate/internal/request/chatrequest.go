@@ -28,9 +28,9 @@ type ChatCall struct {
 	system      []byte // elements of system
 	turns       turns
 	cachePoints int
-	pending     []string // ids that were made for calls without one, and not answered yet
-	called      []string // names of the tools that were called in earlier turns
-	documents   map[string]int
+	pending     []string       // ids that were made for calls without one, and not answered yet
+	called      []string       // names of the tools that were called in earlier turns
+	documents   map[string]int // by name: the number that was given last for it
 
 	top topMembers
 }

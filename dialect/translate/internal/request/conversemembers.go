@@ -72,7 +72,7 @@ var ConverseMembers = []jsonbody.Member{
 	{Path: "toolConfig.tools[].systemTool", Fate: jsonbody.Refused, Why: "It runs inside Bedrock.", Fix: AskOfBedrock},
 	{Path: "toolConfig.toolChoice", Fate: jsonbody.Translated, To: "tool_choice", Why: "any becomes required."},
 	{Path: "outputConfig.textFormat", Fate: jsonbody.Translated, To: "response_format"},
-	{Path: "outputConfig.effort", Fate: jsonbody.Translated, To: "reasoning_effort"},
+	{Path: "outputConfig.effort", Fate: jsonbody.Translated, To: "reasoning_effort", Why: "max becomes xhigh."},
 	{Path: "serviceTier.type", Fate: jsonbody.Translated, To: "service_tier", Why: "reserved is dropped: " + billedByAWS},
 	{Path: "guardrailConfig", Fate: jsonbody.Refused, Why: "Nothing would guard the call.", Fix: AskOfBedrock},
 	{Path: "promptVariables", Fate: jsonbody.Refused, Why: "The prompt itself is kept by Bedrock.", Fix: "Send the prompt in messages."},

@@ -104,7 +104,11 @@ func (c *ConverseCall) outputConfig(v jsonbody.Value) {
 		switch m.Name {
 		case "effort":
 			if c.Want(m, '"') {
-				c.Out = append(jsonbody.Key(c.Out, "reasoning_effort"), m.Text...)
+				word := m.String()
+				if word == "max" { // OpenAI's word for the most
+					word = "xhigh"
+				}
+				c.Out = scan.AppendString(jsonbody.Key(c.Out, "reasoning_effort"), word)
 			}
 		case "textFormat":
 			if c.Want(m, '{') {

@@ -1,4 +1,4 @@
-package openai
+package canonical
 
 import (
 	"bytes"
@@ -16,9 +16,9 @@ import (
 
 // Two people who ask the same type it differently: with a line break at the end or
 // without, with an ü of one code point (most keyboards) or of two (macOS file names,
-// some input methods). Canonical compares the texts of messages whose role is user,
-// system or developer in Unicode NFC and without outer white space (unicode.IsSpace),
-// and nothing else:
+// some input methods). The texts of messages that people write, and of the system prompt,
+// are compared in Unicode NFC and without outer white space (unicode.IsSpace), and nothing
+// else is:
 //
 //   - Letters keep their case and white space between words stays: "US" is not "us",
 //     and indented code is not code without indentation.
@@ -34,7 +34,7 @@ import (
 // white space becomes an empty text; no message and no part goes away, because their
 // number alone may change the answer.
 
-// What Omissions says of a text.
+// What the notes say of a text.
 const (
 	reasonTrimmed = "trimmed outer white space"
 	reasonNFC     = "composed to Unicode NFC"
@@ -47,73 +47,10 @@ type text struct {
 	left, right bool // the white space at this end is an outer one
 }
 
-// messages passes the conversation.
-func (k *keeper) messages() {
-	if k.Peek() != '[' {
-		k.Skip()
-		return
-	}
-	index := 0
-	for ok := k.Open('['); ok; ok = k.More(']') {
-		if k.Peek() == '{' {
-			k.message(index)
-		} else {
-			k.Skip()
-		}
-		index++
-	}
-}
-
-// message passes one message. Its role may stand behind its content.
-func (k *keeper) message(index int) {
-	var few [4]text
-	texts := few[:0]
-	written := false
-	for ok := k.Open('{'); ok; ok = k.More('}') {
-		switch string(k.Name()) {
-		case "role":
-			written = isWritten(readString(&k.Cursor))
-		case "content":
-			texts, _ = appendTexts(texts, &k.Cursor)
-		default:
-			k.Skip()
-		}
-	}
-	if !written {
-		return
-	}
-	for i := range texts {
-		k.text(index, &texts[i])
-	}
-}
-
-// isWritten says that messages of this role are written by people, whose white space
-// and code points are an accident.
-func isWritten(role []byte) bool {
-	switch string(role) {
-	case "user", "system", "developer":
-		return true
-	}
-	return false
-}
-
-// readString passes a value and returns the text of a string; nil for everything else.
-func readString(c *scan.Cursor) []byte {
-	if c.Peek() != '"' {
-		c.Skip()
-		return nil
-	}
-	inner, escaped := c.Quoted()
-	if escaped {
-		return scan.Unescape(inner)
-	}
-	return inner
-}
-
-// appendTexts passes a content and appends where its texts stand: the string that it
-// is, or the text of each part of type text. It counts the parts of every type; a
-// string has one.
-func appendTexts(texts []text, c *scan.Cursor) (all []text, parts int) {
+// appendTexts passes a content and appends where its texts stand: the string that it is,
+// or the text of each part that is a text. It counts the parts of every kind but Hidden;
+// a string has one.
+func (r *Rules) appendTexts(texts []text, c *scan.Cursor) (all []text, parts int) {
 	switch c.Peek() {
 	case '"':
 		start := c.At
@@ -125,32 +62,36 @@ func appendTexts(texts []text, c *scan.Cursor) (all []text, parts int) {
 		c.Skip()
 		return texts, 0
 	}
-	before := false // the part before this one is a text
-	for ok := c.Open('['); ok; ok = c.More(']') {
-		t, isText := readPart(c)
-		if isText {
-			t.part, t.left, t.right = parts, !before, true
-			if before {
-				texts[len(texts)-1].right = false
-			}
+	before := Other
+	for place, ok := 0, c.Open('['); ok; place, ok = place+1, c.More(']') {
+		t, kind := r.readPart(c)
+		if kind == Hidden {
+			continue
+		}
+		parts++
+		if kind != Other && before == written {
+			texts[len(texts)-1].right = false
+		}
+		if kind == written {
+			t.part, t.left, t.right = place, before == Other, true
 			texts = append(texts, t)
 		}
-		before = isText
-		parts++
+		before = kind
 	}
 	return texts, parts
 }
 
-// readPart passes a part of a content and reports whether it is a text.
-func readPart(c *scan.Cursor) (t text, isText bool) {
+// readPart passes a part of a content.
+func (r *Rules) readPart(c *scan.Cursor) (t text, kind Part) {
 	if c.Peek() != '{' {
 		c.Skip()
-		return t, false
+		return t, Other
 	}
+	isText := r.Untyped
 	for ok := c.Open('{'); ok; ok = c.More('}') {
-		switch string(c.Name()) {
+		switch name := c.Name(); string(name) {
 		case "type":
-			isText = string(readString(c)) == "text"
+			isText = string(c.Chars()) == "text"
 		case "text":
 			if c.Peek() == '"' {
 				t.start = c.At
@@ -160,15 +101,20 @@ func readPart(c *scan.Cursor) (t text, isText bool) {
 				c.Skip()
 			}
 		default:
+			kind = max(kind, r.Parts[string(name)])
 			c.Skip()
 		}
 	}
-	return t, isText && t.end > 0
+	if t.end > 0 && isText {
+		return t, written
+	}
+	return text{}, kind
 }
 
-// text copies the body up to the end of t, and t normalised. It does nothing where
-// that makes no difference, which is nearly everywhere.
-func (k *keeper) text(message int, t *text) {
+// text copies the body up to the end of t, which stands in the message at index or (-1)
+// in the system prompt, and t normalised. It does nothing where that makes no difference,
+// which is nearly everywhere.
+func (k *keeper) text(index int, t *text) {
 	if k.Bad || settled(k.Text[t.start+1:t.end-1], t) {
 		return
 	}
@@ -189,7 +135,10 @@ func (k *keeper) text(message int, t *text) {
 	if k.notes == nil {
 		return
 	}
-	path := "/messages/" + strconv.Itoa(message) + "/content"
+	path := "/system"
+	if index >= 0 {
+		path = "/messages/" + strconv.Itoa(index) + "/content"
+	}
 	if t.part >= 0 {
 		path += "/" + strconv.Itoa(t.part) + "/text"
 	}
