@@ -32,11 +32,14 @@ type Keyring struct {
 	packer  *packer
 	table   *keyTable
 	scratch sync.Pool // of *scratch
+	// elsewhere is nil where no other process uses the store.
+	elsewhere *elsewhere
 
 	unreadable          int // keys; set by New
 	seals, opens        atomic.Uint64
 	damaged, noKey      atomic.Uint64
 	packedIn, packedOut atomic.Uint64
+	blind               atomic.Uint64
 }
 
 // Stats are what a Keyring counted since New.
@@ -45,7 +48,8 @@ type Stats struct {
 	KeysOpen int
 	// KeysUnreadable is the number of stored keys that New found wrapped by another
 	// than the current master key and could not unwrap: that master key is not among
-	// Config.Masters, or the stored key is damaged.
+	// Config.Masters, or the stored key is damaged. It is zero where several processes share the store and there
+	// is one master key: then New does not look.
 	KeysUnreadable int
 	// Seals and Opens are successful calls, Damaged the calls of Open that returned
 	// ErrDamaged, NoKey those that returned ErrNoKey.
@@ -53,6 +57,8 @@ type Stats struct {
 	// PackedIn is how many bytes Seal tried to compress, PackedOut what they became;
 	// values that did not get smaller count in both as they are.
 	PackedIn, PackedOut uint64
+	// Blind counts how often a shared store did not say whether keys were shredded elsewhere.
+	Blind uint64
 }
 
 // New makes a Keyring over a KeyStore. It reads or makes the keyring's own key, from
@@ -60,9 +66,9 @@ type Stats struct {
 // batch by batch. Keys of unknown master keys stay as they are and are counted in
 // Stats: what they sealed cannot be opened, and nothing else fails.
 //
-// Several processes may share a store. Shredding reaches the memory of the keyring
-// that does it; another process forgets a shredded key when it is told to (Reload), when it drops it
-// from memory, or when it ends. While New wraps keys anew, no other process should shred any.
+// Several processes may share a store that is a Sharer. Shredding reaches the memory of the keyring that does it at once, and
+// that of another one 5 s and a look (2 s at most) later, or, while the store does not answer, within as much of when it does. Of such a store New reads no data
+// keys, unless there are former master keys. While New wraps keys anew, no other process should shred any.
 func New(ctx context.Context, cfg Config) (*Keyring, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -86,8 +92,14 @@ func New(ctx context.Context, cfg Config) (*Keyring, error) {
 		return nil, err
 	}
 	k.tags = newTagger(tagKey)
-	if k.unreadable, err = rewrap(ctx, cfg.Keys, k.wrapper); err != nil {
+	if k.elsewhere, err = newElsewhere(ctx, cfg.Keys); err != nil {
 		return nil, err
+	}
+	// With one master key there is nothing to wrap anew, and a shared store has the keys of all who ever used it.
+	if k.elsewhere == nil || len(cfg.Masters) > 1 {
+		if k.unreadable, err = rewrap(ctx, cfg.Keys, k.wrapper); err != nil {
+			return nil, err
+		}
 	}
 	k.config.Masters = nil // they are in wrapper, as far as they are needed
 	return k, nil
@@ -102,25 +114,18 @@ func New(ctx context.Context, cfg Config) (*Keyring, error) {
 // an error the keys may still be in the store; shred again.
 func (k *Keyring) Shred(ctx context.Context, owner Owner) error {
 	tenant, user := k.tags.owner(owner)
-	_, err := k.config.Keys.Shred(ctx, tenant, user)
-	// After the store: a load that begins from here on finds nothing there, and one
-	// that began before is told to begin anew. After an error, too, since the keys
-	// may be gone then, and those that are not can be read again.
-	k.table.shred(owner)
+	err := k.elsewhere.during(func() error {
+		_, err := k.config.Keys.Shred(ctx, tenant, user)
+		// After the store: a load that begins from here on finds nothing there, and one
+		// that began before is told to begin anew. After an error, too, since the keys
+		// may be gone then, and those that are not can be read again.
+		k.table.shred(owner)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("envelope: shred data keys: %w", err)
 	}
 	return nil
-}
-
-// Reload drops the data keys of the owners that which selects from memory, so that they are read from the store when they
-// are needed next: another process may have shredded them.
-func (k *Keyring) Reload(which func(Owner) bool) {
-	for _, o := range k.table.owners() {
-		if which(o) {
-			k.table.drop(func(other Owner) bool { return o == other })
-		}
-	}
 }
 
 // Tag is a keyed hash of the value of a field: the same for the same two under the
@@ -140,5 +145,6 @@ func (k *Keyring) Stats() Stats {
 		NoKey:          k.noKey.Load(),
 		PackedIn:       k.packedIn.Load(),
 		PackedOut:      k.packedOut.Load(),
+		Blind:          k.blind.Load(),
 	}
 }

@@ -164,27 +164,6 @@ func (t *keyTable) forgetLocked(key *dataKey) {
 // which may have read a key before it was gone from the store, does not put it back.
 func (t *keyTable) shred(o Owner) { t.drop(o.includes) }
 
-// owners are those that have a key in memory, or one on its way.
-func (t *keyTable) owners() []Owner {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	all := make([]Owner, 0, len(t.newest)+len(t.loads))
-	seen := make(map[Owner]bool, len(t.ring))
-	add := func(o Owner) {
-		if !seen[o] {
-			seen[o] = true
-			all = append(all, o)
-		}
-	}
-	for _, key := range t.ring {
-		add(key.owner)
-	}
-	for what := range t.loads {
-		add(what.owner)
-	}
-	return all
-}
-
 // drop does that with the keys of the owners that which selects. which must be quick and use nothing of the table.
 func (t *keyTable) drop(which func(Owner) bool) {
 	t.mu.Lock()

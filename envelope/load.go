@@ -12,6 +12,7 @@ import (
 // keyToSeal is the key for new values of an owner, made if there is none that is
 // young enough.
 func (k *Keyring) keyToSeal(ctx context.Context, owner Owner) (*dataKey, error) {
+	k.look(ctx)
 	what := loadID{owner: owner}
 	if key := k.table.get(what); key != nil && k.young(key) {
 		return key, nil
@@ -21,6 +22,7 @@ func (k *Keyring) keyToSeal(ctx context.Context, owner Owner) (*dataKey, error) 
 
 // keyToOpen is the key of an id, which the owner must have.
 func (k *Keyring) keyToOpen(ctx context.Context, what loadID) (*dataKey, error) {
+	k.look(ctx)
 	key := k.table.get(what)
 	if key == nil {
 		whatever := func(*dataKey) bool { return true }

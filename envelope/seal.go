@@ -42,7 +42,7 @@ type scratch struct {
 // Seal appends plain in an envelope to dst and returns it. The envelope opens for the
 // same owner and the same context aad only. The first seal for an owner waits until
 // the new data key is durable in the KeyStore, and one after a while in which the
-// owner was not used, until the key is read; all others do no I/O. dst must not
+// owner was not used, until the key is read; all others do no I/O, but of a shared store a look each 5 s whether keys were shredded. dst must not
 // overlap plain or aad. Errors: ErrTooLarge, or an error of the KeyStore or ctx.
 func (k *Keyring) Seal(ctx context.Context, dst []byte, owner Owner, aad, plain []byte) ([]byte, error) {
 	if len(plain) > k.config.MaxValue {
@@ -87,7 +87,7 @@ func (k *Keyring) packInto(s *scratch, plain []byte) (body []byte, flags byte) {
 // (the bytes are not what Seal returned for this owner and this aad, or the value is
 // above Config.MaxValue), ErrNoKey (the data key is unknown, shredded or wrapped by
 // an unknown master key), or an error of the KeyStore or ctx. It does I/O only where
-// the key is not in memory. dst must not overlap sealed or aad.
+// the key is not in memory, or as Seal does. dst must not overlap sealed or aad.
 func (k *Keyring) Open(ctx context.Context, dst []byte, owner Owner, aad, sealed []byte) ([]byte, error) {
 	plain, err := k.open(ctx, dst, owner, aad, sealed)
 	switch {
