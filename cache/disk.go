@@ -40,11 +40,13 @@ type disk struct {
 	wrote chan struct{}                  // closed when the writer has ended
 	ended chan struct{}                  // closed when all goroutines have ended
 	begun chan struct{}                  // closed when the journal was tried for the first time
+	news  chan struct{}                  // has the token while nobody reads what is new in the journal
 
 	cancel context.CancelFunc
 	timers sync.Pool // of *time.Timer
 
 	mu     sync.Mutex // guards what follows, and the reads
+	forget []func()   // has others not be told any more of keys that were shredded
 	reads  map[readKey]*read
 	health health
 
@@ -68,13 +70,14 @@ func newDisk(c *Cache, p *Persistent) *disk {
 		Persistent: p, cache: c, buffer: newBuffer(p.Buffer),
 		queue: make(chan *read, queuedReads*p.Readers), poke: make(chan struct{}, 1),
 		jobs: make(chan func(context.Context)), stop: make(chan struct{}),
-		wrote: make(chan struct{}), ended: make(chan struct{}), begun: make(chan struct{}),
+		wrote: make(chan struct{}), ended: make(chan struct{}), begun: make(chan struct{}), news: make(chan struct{}, 1),
 		reads: make(map[readKey]*read),
 	}
 }
 
 // start starts the readers and the writer, and waits a little for the journal.
 func (d *disk) start() {
+	d.news <- struct{}{}
 	ctx, cancel := context.WithCancel(context.Background())
 	d.cancel = cancel
 	var running sync.WaitGroup
@@ -86,6 +89,8 @@ func (d *disk) start() {
 		d.write(ctx)
 	})
 	if d.Follow > 0 {
+		d.behind.awake.Store(time.Now().UnixNano())
+		running.Go(func() { d.watch(ctx) })
 		running.Go(func() { d.follow(ctx) })
 	}
 	go func() {
@@ -103,6 +108,13 @@ func (d *disk) start() {
 // close lets the writer write what waits until ctx ends, and ends all goroutines.
 func (d *disk) close(ctx context.Context) error {
 	before := d.dropped.Load()
+	d.mu.Lock()
+	forget := d.forget
+	d.forget = nil
+	d.mu.Unlock()
+	for _, f := range forget {
+		f()
+	}
 	close(d.stop)
 	await(ctx, d.wrote)
 	lost, _ := d.buffer.size()

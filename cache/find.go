@@ -77,10 +77,14 @@ type Found struct {
 // another key, tenant or user, or that was invalidated, is a Miss.
 //
 // Find returns soon after ctx has ended, and waits for the store no longer than
-// Persistent.Timeout.
+// Persistent.Timeout, but for half a second where the process stood still and has to read
+// the invalidations of others first.
 func (c *Cache) Find(ctx context.Context, q Query) Found {
 	if c.memory == nil {
 		return Found{}
+	}
+	if c.disk != nil {
+		c.disk.wake(ctx, q.Now)
 	}
 	f, known := c.near(&q)
 	switch {

@@ -34,7 +34,13 @@ type generations struct {
 	floor uint64
 	kept  []Invalidation // not forgotten, ascending
 	// unswept are those whose records may still be in the store.
-	unswept []Invalidation
+	unswept []unswept
+}
+
+// unswept is an invalidation whose records were not looked for yet.
+type unswept struct {
+	Invalidation
+	heard time.Time // when this process learned of it
 }
 
 func newGenerations() *generations {
@@ -55,7 +61,7 @@ func (g *generations) note(sweep bool, last uint64, all ...Invalidation) {
 		}
 		g.kept = slices.Insert(g.kept, at, inv)
 		if sweep {
-			g.unswept = append(g.unswept, inv)
+			g.unswept = append(g.unswept, unswept{inv, time.Now()})
 		}
 		table := g.masks[inv.Match.Mask]
 		if table == nil {
@@ -137,38 +143,77 @@ func (g *generations) hash(mask uint8, k Key, tags *Tags) uint64 {
 	return maphash.Comparable(g.seed, m)
 }
 
-// toSweep returns an invalidation whose records may still be in the store.
-func (g *generations) toSweep() (inv Invalidation, ok bool) {
+// toSweep returns the first invalidation whose records may still be in the store: of those with a number up to upTo that were heard of by
+// the given time, and of several alike the last.
+func (g *generations) toSweep(upTo uint64, by time.Time) (first Invalidation, ok bool) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	if len(g.unswept) == 0 {
-		return Invalidation{}, false
+	due := func(u *unswept) bool { return u.Number <= upTo && !u.heard.After(by) }
+	for i := range g.unswept {
+		if u := &g.unswept[i]; due(u) && (!ok || u.Number < first.Number) {
+			first, ok = u.Invalidation, true
+		}
 	}
-	return g.unswept[0], true
+	for i := range g.unswept {
+		if u := &g.unswept[i]; ok && due(u) && u.Match == first.Match && u.Number > first.Number {
+			first = u.Invalidation
+		}
+	}
+	return first, ok
 }
 
-// swept notes that the store has no record any more that invalidation n voids.
-func (g *generations) swept(n uint64) {
+// swept notes that the store has no record any more that done voids, and returns the number up to which that holds for all.
+func (g *generations) swept(done Invalidation) (upTo uint64) {
+	return g.sweptWhere(func(u unswept) bool { return u.Match == done.Match && u.Number <= done.Number })
+}
+
+// sweptElsewhere notes that another process has swept the store for all up to a number.
+func (g *generations) sweptElsewhere(upTo uint64) {
+	g.sweptWhere(func(u unswept) bool { return u.Number <= upTo })
+}
+
+func (g *generations) sweptWhere(done func(unswept) bool) (upTo uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.unswept = slices.DeleteFunc(g.unswept, func(inv Invalidation) bool { return inv.Number == n })
+	g.unswept = slices.DeleteFunc(g.unswept, done)
+	return g.sweptUpToLocked()
+}
+
+// sweptUpToLocked is the number up to which no invalidation is unswept. mu must be held.
+func (g *generations) sweptUpToLocked() uint64 {
+	upTo := g.latest.Load()
+	for i := range g.unswept {
+		upTo = min(upTo, g.unswept[i].Number-1)
+	}
+	return upTo
 }
 
 // forgettable is the number up to which invalidations need not be remembered: they
-// are old, and the store was swept for all there are. Zero means that there is none.
+// are old, and the store was swept for them. Zero means that there is none.
 func (g *generations) forgettable(now time.Time) (upTo uint64) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	if len(g.unswept) > 0 {
-		return 0
-	}
+	swept := g.sweptUpToLocked()
 	for _, inv := range g.kept {
-		if now.Sub(inv.At) <= forgetAfter {
+		if now.Sub(inv.At) <= forgetAfter || inv.Number > swept {
 			break
 		}
 		upTo = inv.Number
 	}
 	return upTo
+}
+
+// toSweepAgain is the first invalidation after a number, and up to another, whose records no later one voids too.
+func (g *generations) toSweepAgain(after, upTo uint64) (inv Invalidation, ok bool) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	for i, inv := range g.kept {
+		alike := func(later Invalidation) bool { return later.Match == inv.Match }
+		if inv.Number > after && inv.Number <= upTo && !slices.ContainsFunc(g.kept[i+1:], alike) {
+			return inv, true
+		}
+	}
+	return Invalidation{}, false
 }
 
 // forget drops the invalidations up to a number.

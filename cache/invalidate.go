@@ -98,6 +98,18 @@ func (c *Cache) Invalidate(ctx context.Context, s Scope) (Invalidated, error) {
 	return done, nil
 }
 
+// OnShredded has f called after data keys were shredded by any process that shares the store, until Close: see envelope.Keyring's. It does
+// nothing without a persistent tier. Call it before Close.
+func (c *Cache) OnShredded(f func()) {
+	if c.disk == nil {
+		return
+	}
+	forget := c.disk.Keys.OnShredded(f)
+	c.disk.mu.Lock()
+	defer c.disk.mu.Unlock()
+	c.disk.forget = append(c.disk.forget, forget)
+}
+
 func unavailable(message string, err error) *llm.Error {
 	return &llm.Error{Kind: llm.ForebayUnavailable, Message: message, Fix: "Try again.", Err: err}
 }

@@ -183,9 +183,6 @@ func (d *disk) adopt(r *read, floor uint64) {
 	case c.generations.lowest() != floor:
 		// Invalidations were forgotten since the read began, and the entry may be void.
 		r.entry, r.reason = nil, ReasonStoreDown
-	case d.Follow > 0 && e.Since < floor:
-		// Another process may have written it late, after the store was swept for what is forgotten now.
-		r.entry, r.reason = nil, ReasonInvalidated
 	case e.keep <= 0:
 		r.entry, r.reason = nil, ReasonExpired
 	case c.generations.valid(e):

@@ -133,3 +133,21 @@ type Journal interface {
 	// Forget drops invalidations up to and including the number upTo.
 	Forget(ctx context.Context, upTo uint64) error
 }
+
+// Sweeps is how far records of invalidations are deleted, by whichever process.
+type Sweeps struct {
+	// Mine says that who asked has the turn.
+	Mine bool
+	// Swept is the number up to which records were looked for once, and Forgotten that up to which Forget went.
+	Swept, Forgotten uint64
+}
+
+// Sweeper is what a Journal has beside that several processes share: one of them at a time deletes the records of what is
+// invalidated. All methods may be called concurrently.
+type Sweeper interface {
+	// Turn gives the turn to who, until the given time, unless somebody else has it at now, and says how far things
+	// are. Two whose clocks differ may both have it for a while.
+	Turn(ctx context.Context, who string, now, until time.Time) (Sweeps, error)
+	// Swept notes that records were looked for up to a number. A smaller one than before changes nothing.
+	Swept(ctx context.Context, upTo uint64) error
+}

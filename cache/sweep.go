@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
@@ -42,14 +43,17 @@ func (d *disk) sweep(ctx context.Context) (more bool, err error) {
 	if err := d.deleteDoomed(ctx); err != nil {
 		return true, err
 	}
-	if inv, ok := g.toSweep(); ok {
+	now := time.Now()
+	if s, ok := d.Journal.(Sweeper); ok && d.Follow > 0 {
+		return d.sweepInTurn(ctx, s, now)
+	}
+	if inv, ok := g.toSweep(math.MaxUint64, now); ok {
 		more, err := d.delete(ctx, Selection{Match: inv.Match, Before: inv.Number})
 		if err == nil && !more {
-			g.swept(inv.Number)
+			g.swept(inv)
 		}
 		return true, err
 	}
-	now := time.Now()
 	if e, ok := d.Store.(Expirer); !ok || !e.Expires() {
 		if more, err := d.deletePassed(ctx, now); err != nil || more {
 			return more, err

@@ -16,6 +16,7 @@ type writing struct {
 	// passed is the time by which records are deleted that the sweep goes through the
 	// store with; it stands still until the store has been gone through. Zero in between.
 	passed time.Time
+	turn   turn
 }
 
 // write is the writer's goroutine: it writes batches, and between them sweeps.
@@ -107,6 +108,9 @@ func sleep(ctx context.Context, pause time.Duration) {
 // What is invalidated from here on is in the store when that is swept: the same
 // goroutine does both.
 func (d *disk) writeBatch(ctx context.Context, batch []*Entry) error {
+	if d.sinceRead(time.Now()) > mostBehind {
+		return errBehind
+	}
 	ctx, cancel := context.WithTimeout(ctx, operateFor)
 	defer cancel()
 	w := &d.writer
