@@ -201,7 +201,7 @@ const sampleTimeout = time.Second
 func (c *Client) jobSample() monitor.JobSample {
 	ctx, cancel := context.WithTimeout(context.Background(), sampleTimeout)
 	defer cancel()
-	stats, err := c.jobs.Stats(ctx, jobs.As{All: true})
+	stats, err := c.jobs.Sample(ctx)
 	s := monitor.JobSample{Up: err == nil && c.jobs.Ready() == nil, Bytes: stats.QueuedBytes, Dead: stats.Dead, Damaged: stats.Damaged}
 	for i, p := range llm.Priorities {
 		b := stats.Bands[p.String()]

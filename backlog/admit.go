@@ -161,7 +161,8 @@ func (d *Desk) Accept(now time.Time, j *Job) {
 		d.remove(it)
 		return
 	}
-	d.settle(d.at(now), it)
+	it.fresh = d.at(now) + int64(freshFor)
+	d.settle(d.last, it)
 }
 
 // Reject says that an admitted job was not stored: its place is free again.

@@ -111,7 +111,7 @@ func (d *Desk) land(t int64, it *item, c *Change, k flight) {
 		it.due, it.attempt = t, int32(c.To.Attempt)
 	case flightEnd:
 		it.flight &^= flightRenew // it can not be made any more
-		it.flags &^= spent | unstarted
+		it.flags &^= spent | unstarted | kept
 		it.retries, it.deaths = int16(c.To.Retries), int16(c.To.Deaths)
 		it.more.kind, it.more.message = c.To.Kind, c.To.Message
 		it.due = it.more.again
@@ -167,7 +167,7 @@ func (d *Desk) renewed(it *item, c *Change) {
 	if m.until = m.said + int64(d.cfg.Lease); d.cfg.Exclusive {
 		m.until = d.last + int64(d.cfg.Lease)
 	}
-	if it.flight&flightEnd == 0 {
+	if it.flight&flightEnd == 0 || it.ending() {
 		d.lease(it)
 	}
 }
@@ -209,9 +209,7 @@ func (d *Desk) miss(now time.Time, c *Change, k flight, current *Job) {
 	}
 	it.flight &^= k
 	if it.flight != 0 { // what becomes of the others says more
-		if it.where == claiming && it.flight&flightClaim == 0 {
-			d.settle(d.last, it)
-		}
+		d.among(it)
 		return
 	}
 	if current == nil {
@@ -232,17 +230,66 @@ func (d *Desk) reread(now time.Time, it *item, current *Job) {
 		j.Band = it.band().priority
 	}
 	it.flags &^= banded
-	switch {
-	case it.where == reserved || !it.outdates(&j):
+	if it.where == reserved || !it.outdates(&j) {
 		d.take(now, &j)
-	case it.where == leased:
+		return
+	}
+	d.stay(it)
+}
+
+// among has an item go on of which a change was not made while others are under way.
+func (d *Desk) among(it *item) {
+	switch {
+	case it.where == claiming && it.flight&flightClaim == 0:
+		d.settle(d.last, it)
+	case it.ending() && it.flight&flightRenew == 0:
 		d.lease(it)
-	case it.where == watched:
+	}
+}
+
+// stay has an item go on as it was before a change that was not made.
+func (d *Desk) stay(it *item) {
+	switch it.where {
+	case reserved:
+	case leased:
+		d.lease(it)
+	case watched:
 		d.leases.remove(it)
 		d.leases.push(it)
 	default:
 		d.settle(d.last, it)
 	}
+}
+
+// Undone says that the store surely did not make a change (ErrBusy): the job is as it was before the change was said, as far
+// as the desk knows, and what was due is due again, but for a lease of another worker that was
+// to be ended: it has to stand still for Config.Lease once more. Whoever reports such changes makes pauses.
+func (d *Desk) Undone(now time.Time, c *Change) {
+	t := d.at(now)
+	k := c.kind()
+	if k == 0 {
+		if h := d.deliveries[c.ID]; h != nil && int(h.attempt) == c.Attempt && h.pos < 0 && h.said == c.To.Hook {
+			d.hookAt(h, t)
+		}
+		return
+	}
+	it := d.awaited(c, k)
+	if it == nil {
+		return
+	}
+	if k == flightRequeue { // it has ended, and nobody looks after it
+		d.remove(it)
+		return
+	}
+	if k == flightEnd && it.where == watched && !d.cfg.Exclusive && it.flags&unstarted == 0 {
+		it.due = t + int64(d.cfg.Lease) // its worker had no capacity to renew the lease either: it is watched anew
+	}
+	if it.flight &^= k; it.flight != 0 {
+		d.among(it)
+		return
+	}
+	it.flags &^= banded
+	d.stay(it)
 }
 
 // made says that b is what a change to a would have made.

@@ -9,7 +9,8 @@ import (
 // Claim says the next claim to make; ok is false while there is none: nothing that may
 // be claimed, no room in a band that has something, Drain or Fail. Bands do not wait for one
 // another: each may have Config.Concurrency jobs claimed. Within a band tenants take turns,
-// and the jobs of one tenant come by Enqueued and ID; retries wait for their NotBefore.
+// and the jobs of one tenant come by Enqueued and ID; retries wait for their NotBefore. Where
+// other workers have jobs of the store each leaves a part of them to the others, for a few seconds at most.
 func (d *Desk) Claim(now time.Time) (c Change, ok bool) {
 	t := d.at(now)
 	if d.draining || d.failed {
@@ -31,15 +32,20 @@ func (d *Desk) claimable(b *band, t int64) *item {
 		return nil
 	}
 	d.promote(b, t)
-	it := b.next()
-	for ; it != nil && it.deadline <= t; it = b.next() {
+	next := b.next
+	if len(d.peers) > 0 {
+		d.part(t)
+		next = func() *item { return d.shared(b, t) }
+	}
+	it := next()
+	for ; it != nil && it.deadline <= t; it = next() {
 		d.move(it, held)
 	}
 	return it
 }
 
 func (d *Desk) claim(now time.Time, it *item) Change {
-	it.band().rotate()
+	it.band().rotate(it.line.turn)
 	c := Change{ID: it.id, From: Queued, Attempt: int(it.attempt), To: it.status(), Relaxed: d.cfg.RelaxedClaims}
 	c.To.State, c.To.Worker = Processing, d.cfg.Worker
 	c.To.Attempt++
@@ -93,7 +99,8 @@ type Outcome struct {
 
 // Finish says the change that ends an attempt: to a final state, or back to the queue with
 // a pause. ok is false where this desk has no lease of that attempt any more: it ran out,
-// or the job was cancelled; the result must be thrown away then.
+// or the job was cancelled; the result must be thrown away then. Until the change is reported the lease is renewed
+// where other processes could take it, so that a store without capacity does not cost the result.
 //
 // Between attempts lies a pause that is drawn between 0 and Config.BackoffBase, which doubles
 // with each retry, and at least RetryAfter. A drawn pause is shortened to half of the time that
@@ -116,6 +123,7 @@ func (d *Desk) Finish(now time.Time, id ID, attempt int, o Outcome) (c Change, o
 		it.idle++
 	}
 	d.endLease(it, &c)
+	d.keepLease(it)
 	return c, true
 }
 
@@ -128,9 +136,20 @@ func (d *Desk) from(it *item) Change {
 func (d *Desk) endLease(it *item, c *Change) {
 	it.flight |= flightEnd
 	it.flags |= spent
+	it.flags &^= kept
 	d.leases.remove(it)
 	if c.To.State != Queued {
 		c.To.Worker = it.more.worker
+	}
+}
+
+// keepLease has the lease of an item renewed while its worker's end is under way, where others would take it.
+func (d *Desk) keepLease(it *item) {
+	if d.cfg.Exclusive {
+		return
+	}
+	if it.flags |= kept; it.flight&flightRenew == 0 {
+		d.lease(it)
 	}
 }
 
@@ -227,5 +246,6 @@ func (d *Desk) Release(now time.Time, id ID, attempt int) (c Change, ok bool) {
 	c = d.from(it)
 	d.again(it, &c, 0)
 	d.endLease(it, &c)
+	d.keepLease(it)
 	return c, true
 }

@@ -31,7 +31,7 @@ type Desk struct {
 	bands      [len(llm.Priorities)]band
 	operations map[string]*operation // paused ones, and those that jobs have
 	expiry     heap[*item]           // by deadline: all items but reserved and watched ones
-	leases     heap[*item]           // by due: leased and watched ones without a change under way
+	leases     heap[*item]           // by due: leased and watched ones without a change under way, and those whose lease is kept
 	bytes      int64                 // payloads of queued items
 	enqueued   int64                 // the latest item.enqueued
 
@@ -43,6 +43,9 @@ type Desk struct {
 	former    map[ID]*item
 	formerEnd int64
 
+	mark  uint64           // of this worker
+	peers map[string]*peer // other workers, by name
+
 	draining, failed bool
 	n                counts
 	drained          rate
@@ -51,7 +54,7 @@ type Desk struct {
 // NewDesk makes an empty desk. Values of cfg that Validate refuses count as zero.
 func NewDesk(cfg Config) *Desk {
 	cfg = cfg.withDefaults()
-	d := &Desk{cfg: cfg, rand: cfg.Rand, operations: make(map[string]*operation)}
+	d := &Desk{cfg: cfg, rand: cfg.Rand, operations: make(map[string]*operation), mark: markOf(cfg.Worker), peers: make(map[string]*peer)}
 	if d.rand == nil {
 		d.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	}
@@ -164,6 +167,7 @@ func (d *Desk) move(it *item, to place) {
 	d.count(it, 1)
 	switch to {
 	case ready:
+		it.passed = 0
 		it.line.add(it)
 	case delayed:
 		it.band().delayed.push(it)

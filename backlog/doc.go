@@ -12,4 +12,7 @@
 //
 // A Store keeps jobs. It is a contract with several implementations; the suite is in
 // store/storetest/backlogtest. Payloads and results are sealed before they come here.
+//
+// The package is long on purpose: order, leases, doubts and what is left to others are rules about one state, which a simulation
+// checks as one.
 package backlog

@@ -50,6 +50,7 @@ func (d *Desk) expire(now time.Time, it *item) Change {
 	d.end(now, it, &c, Timeout)
 	it.flight |= flightEnd
 	it.flags |= spent
+	it.flags &^= kept
 	if it.where == leased {
 		d.leases.remove(it)
 	} else {
@@ -63,7 +64,7 @@ func (it *item) allowed() string { return "the deadline of " + it.timeout.String
 
 // attend does what is due with a lease: it renews an own one, and ends one that was lost.
 func (d *Desk) attend(now time.Time, it *item) Change {
-	if it.where == watched || it.more.until <= d.last {
+	if it.where == watched || it.more.until <= d.last && !it.ending() { // that one ends when the store says so
 		return d.lose(now, it)
 	}
 	d.leases.remove(it)
@@ -83,6 +84,7 @@ func (d *Desk) lose(now time.Time, it *item) Change {
 	c := d.from(it)
 	if it.where == watched { // whoever has it may be alive after all, and renew it
 		c.LeaseUntil = wallTime(it.more.wallLease)
+		delete(d.peers, it.more.worker) // nothing is left to it until it moves
 	}
 	c.To.Kind, c.To.Message = llm.ForebayInternal, brief(fmt.Sprintf("worker %s lost the lease of attempt %d: it died or stalled", it.more.worker, it.attempt))
 	left := time.Duration(it.deadline - d.last)
@@ -134,8 +136,13 @@ func (d *Desk) Wake(now time.Time) (next time.Time, ok bool) {
 		}
 		if d.claimable(b, t) != nil {
 			first = t
-		} else if it, ok := b.delayed.first(); ok {
+			continue
+		}
+		if it, ok := b.delayed.first(); ok {
 			first = min(first, it.due)
+		}
+		if len(d.peers) > 0 && b.left > 0 {
+			first = min(first, b.left)
 		}
 	}
 	if first == never {

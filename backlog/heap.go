@@ -1,5 +1,7 @@
 package backlog
 
+import "iter"
+
 // heap is a binary heap whose elements know their index in it, so that any of them
 // can be taken out: -1 while they are not in it.
 type heap[T any] struct {
@@ -70,4 +72,33 @@ func (h *heap[T]) down(i int) {
 func (h *heap[T]) swap(i, j int) {
 	h.items[i], h.items[j] = h.items[j], h.items[i]
 	*h.index(h.items[i]), *h.index(h.items[j]) = int32(i), int32(j)
+}
+
+// inOrder goes through the elements from the smallest on. The heap must not change meanwhile. The first n cost O(n log n).
+func (h *heap[T]) inOrder() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		var front heap[*spot] // of indices whose parents were told
+		front.before = func(a, b *spot) bool { return h.before(h.items[a.at], h.items[b.at]) }
+		front.index = func(s *spot) *int32 { return &s.pos }
+		add := func(i int) {
+			if i < len(h.items) {
+				front.push(&spot{at: i})
+			}
+		}
+		add(0)
+		for s, ok := front.first(); ok; s, ok = front.first() {
+			front.remove(s)
+			if !yield(h.items[s.at]) {
+				return
+			}
+			add(2*s.at + 1)
+			add(2*s.at + 2)
+		}
+	}
+}
+
+// spot is a place in a heap.
+type spot struct {
+	at  int
+	pos int32
 }

@@ -51,6 +51,9 @@ type item struct {
 	prev, next   *item // in line
 	more         *more // nil until the first claim
 	bytes        int64
+	fresh        int64 // until when others do not see it yet
+	passed       int64 // since when it is left to others, while it is ready; 0: not yet
+	looked       int64 // when a look saw last that it waits
 
 	expiry  int32 // index in Desk.expiry, or -1
 	pos     int32 // index in line.back, band.delayed or Desk.leases, or -1
@@ -73,6 +76,7 @@ const (
 	unstarted        // a claim that nobody works on: hand it back without counting a death
 	over             // it ended before we knew that it is stored
 	banded           // its band changed while another change was under way: what is read for that one may be older
+	kept             // with flightEnd: it is the end of its own worker, and the lease is renewed until that is made
 )
 
 // more is what only jobs that have been claimed need.
@@ -95,6 +99,9 @@ func (it *item) extra() *more {
 }
 
 func (it *item) band() *band { return it.line.turn.band }
+
+// ending says that its worker's end is under way, and that others would take it if its lease ran out meanwhile.
+func (it *item) ending() bool { return it.flags&kept != 0 && it.flight&flightEnd != 0 }
 
 // older says that a comes before b in the line of a tenant.
 func older(a, b *item) bool {

@@ -16,6 +16,7 @@ type band struct {
 	parked   int              // those of in[ready] whose operation is paused
 	delayed  heap[*item]      // by due
 	holds    holds
+	left     int64 // when the first of the jobs that are left to others may be claimed; 0: there are none
 }
 
 // waiting counts the jobs that may be claimed.
@@ -162,7 +163,7 @@ func (b *band) next() *item {
 }
 
 // rotate ends the turn of the tenant that had it: deficit round robin with one job as the quantum.
-func (b *band) rotate() { b.ring = b.ring.next }
+func (b *band) rotate(t *turn) { b.ring = t.next }
 
 // lineOf finds or makes the line of a tenant's operation in a band.
 func (d *Desk) lineOf(b *band, tenant, operation string) *line {

@@ -124,13 +124,18 @@ func (d *Desk) hold(it *item, j *Job, mine bool) {
 	d.watch(it, j)
 }
 
-// lease puts an own lease into order: it is renewed T/3 after it was said, or runs out.
+// lease puts an own lease into order: it is renewed T/3 after it was said, or runs out. One that is kept is renewed only.
 func (d *Desk) lease(it *item) {
 	d.leases.remove(it)
 	d.arm(it)
-	it.due = it.more.until
-	if it.flags&spent == 0 {
-		it.due = min(it.due, it.more.said+int64(d.cfg.Lease/3))
+	renewal := it.more.said + int64(d.cfg.Lease/3)
+	switch {
+	case it.ending():
+		it.due = renewal
+	case it.flags&spent == 0:
+		it.due = min(it.more.until, renewal)
+	default:
+		it.due = it.more.until
 	}
 	d.leases.push(it)
 }
@@ -141,6 +146,7 @@ func (d *Desk) watch(it *item, j *Job) {
 	still := it.where == watched && m.wallLease == micros(j.LeaseUntil) && m.worker == j.Worker
 	m.wallLease, m.worker = micros(j.LeaseUntil), j.Worker
 	if !still {
+		d.meet(j.Worker)
 		it.due = d.last + int64(d.cfg.Lease)
 		if d.cfg.Exclusive || it.flags&unstarted != 0 {
 			it.due = d.last

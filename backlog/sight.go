@@ -15,6 +15,9 @@ type Sighter interface {
 	Sight(ctx context.Context, limit int, leases bool) (Sights, error)
 	// Jobs reads jobs as they are now, in no order. Those that are not there or damaged are left out.
 	Jobs(ctx context.Context, ids ...ID) ([]Job, error)
+	// Counted is the last Census that is known here, of a tenant or of all, and when it was begun; ok is false where there is
+	// none, or none that still says something. It reads nothing: who wants that there is one calls Census now and then.
+	Counted(tenant *string) (counts map[State]int, at time.Time, ok bool)
 }
 
 // Sights are what a look has seen.
@@ -22,6 +25,9 @@ type Sights struct {
 	Jobs []Sighting
 	// Whole says that there are no other queued jobs.
 	Whole bool
+	// Through says, where it is not whole, how far it goes in each band, by llm.Priority.Index: of the queued jobs that were never
+	// claimed there are no others with a smaller ID. Zero says nothing.
+	Through [len(llm.Priorities)]ID
 }
 
 // Sighting is one job as an index says it is.
@@ -53,17 +59,5 @@ func (d *Desk) Knows(s Sighting) bool {
 // Known counts the queued jobs that the desk knows of.
 func (d *Desk) Known() int { return d.queued() }
 
-// sparedFor is how long a new job is spared by Unseen: an index may not know of it yet.
+// sparedFor is how long a new job is spared by Looked: an index may not know of it yet.
 const sparedFor = 3 * time.Second
-
-// Unseen has the desk forget the queued jobs that a whole look at the store has not seen: others have claimed or ended
-// them. It is no loss where the look was wrong: the next one tells of the job again. New jobs are spared. It looks
-// at every job of the desk.
-func (d *Desk) Unseen(now time.Time, seen func(ID) bool) {
-	spared := micros(now.Add(-sparedFor))
-	for id, it := range d.items {
-		if (it.where == ready || it.where == delayed) && it.flight == 0 && it.enqueued < spared && !seen(id) {
-			d.remove(it)
-		}
-	}
-}

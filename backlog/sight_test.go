@@ -43,20 +43,19 @@ func TestKnows(t *testing.T) {
 	}
 }
 
-// TestUnseen has jobs disappear that somebody else has claimed, and spares those that are new or under way.
-func TestUnseen(t *testing.T) {
+// TestLooked has jobs disappear that somebody else has claimed, and spares those that are new or under way.
+func TestLooked(t *testing.T) {
 	r := newRig(t, backlog.Config{Concurrency: 1})
 	for id := range backlog.ID(5) {
 		r.must(id+1, backlog.Spec{Tenant: "a"})
 	}
 	running := r.claim()
-	none := func(backlog.ID) bool { return false }
-	r.Unseen(r.now(), none)
+	r.Looked(r.now(), &backlog.Sights{Whole: true})
 	if got := r.Known(); got != 4 {
 		t.Errorf("%d queued jobs are known; new ones are spared", got)
 	}
 	r.mono += 10 * time.Second
-	r.Unseen(r.now(), func(id backlog.ID) bool { return id == 3 })
+	r.Looked(r.now(), &backlog.Sights{Through: [4]backlog.ID{9, 9, 9, 9}, Jobs: []backlog.Sighting{{ID: 3, Queued: true}}})
 	if got := r.Known(); got != 1 {
 		t.Errorf("%d queued jobs are known; want the one that was seen", got)
 	}

@@ -57,9 +57,9 @@ func TestSimulation(t *testing.T) {
 		return
 	}
 	for _, k := range []string{
-		"crashed", "made after a crash", "drained", "stopped", "clock jumped", "slow disk", "store failed", "recovered",
+		"crashed", "made after a crash", "drained", "stopped", "clock jumped", "slow disk", "no capacity", "store failed", "recovered",
 		"not made", "acknowledgement lost", "stale listing", "missed", "resubmitted", "panicked", "webhook",
-		"fenced", "retries", "deaths", "released", "refused", "timeouts", "dead", "completed", "failed", "cancelled", "requeued",
+		"busy", "fenced", "retries", "deaths", "released", "refused", "timeouts", "dead", "completed", "failed", "cancelled", "requeued",
 		"band", "pause", "first attempts in order", "counts agreed",
 	} {
 		if seen[k] == 0 {

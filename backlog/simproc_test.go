@@ -51,6 +51,7 @@ type op struct {
 	insert  *backlog.Job
 	ran     int // the attempt whose end it is, as the worker knows it
 	requeue bool
+	insists int  // how often it is sent again where the store is busy
 	over    bool // it has happened, or will not
 	done    func(error)
 }
@@ -226,6 +227,14 @@ func (p *proc) apply(c backlog.Change, with func(*op)) {
 		case errors.Is(err, errFailed):
 			p.flying[c.ID]--
 			p.fail()
+		case errors.Is(err, backlog.ErrBusy) && o.insists > 0:
+			o.insists--
+			p.w.after(p.w.between(0, 5*time.Second), p, func() { p.send(o) })
+		case errors.Is(err, backlog.ErrBusy):
+			p.w.after(p.w.between(0, 2*time.Second), p, func() {
+				p.landed(o)
+				p.desk.Undone(p.w.clock(), &c)
+			})
 		default: // read it, which takes its time: what is read may be old when it arrives
 			current := p.w.store.get(c.ID)
 			p.w.seen["missed"]++
@@ -320,6 +329,9 @@ func (w *world) exec(o *op) error {
 			_ = made()
 		}
 		return errFailed
+	case w.faults && o.change != nil && (r > 0.98 || w.busy > w.now && r > 0.2):
+		w.seen["busy"]++
+		return backlog.ErrBusy
 	case w.faults && r < 0.01:
 		w.seen["not made"]++
 		return errUnknown
@@ -412,7 +424,7 @@ func (p *proc) finish(id backlog.ID, attempt int, o backlog.Outcome) {
 	if p.w.now > p.until[id] && p.renews[id] == 0 {
 		p.w.failf("%s: the end of attempt %d was taken %s after its lease: %s", id, attempt, time.Duration(p.w.now-p.until[id]), before)
 	}
-	p.apply(c, func(op *op) { op.ran = attempt })
+	p.apply(c, func(op *op) { op.ran, op.insists = attempt, p.w.rand.IntN(10) })
 	if p.failed && p.w.chance(0.5) {
 		p.results = append(p.results, func() { p.finish(id, attempt, o) })
 	}

@@ -28,6 +28,7 @@ type world struct {
 	calm   bool           // nothing ever goes wrong
 	open   bool           // clients come
 	slow   int64          // until when the disk is slow
+	busy   int64          // until when the store has hardly any capacity
 	ops    int
 	ids    []backlog.ID // all that were ever submitted, ascending
 	keys   [][32]byte   // idempotency keys that were used
@@ -166,7 +167,7 @@ func (w *world) nemesis() {
 	}
 	w.after(w.between(time.Second, 20*time.Second), nil, w.nemesis)
 	p := w.procs[w.rand.IntN(len(w.procs))]
-	switch w.rand.IntN(6) {
+	switch w.rand.IntN(7) {
 	case 0:
 		if p.doomed = w.chance(0.7); !p.doomed {
 			p.crash()
@@ -193,6 +194,9 @@ func (w *world) nemesis() {
 			p.broken = w.now + w.between(100*time.Millisecond, 20*time.Second)
 			w.seen["store failed"]++
 		}
+	case 6:
+		w.busy = w.now + w.between(time.Second, time.Minute)
+		w.seen["no capacity"]++
 	}
 }
 
@@ -210,7 +214,7 @@ func (w *world) run(n int) {
 	w.clients()
 	for w.ops < n && w.wrong == "" && w.step() {
 	}
-	w.faults, w.open, w.skew, w.slow = false, false, 0, 0
+	w.faults, w.open, w.skew, w.slow, w.busy = false, false, 0, 0, 0
 	clear(w.store.paused)
 	for _, p := range w.procs {
 		p.broken, p.stopped = min(p.broken, w.now), min(p.stopped, w.now)

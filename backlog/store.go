@@ -22,6 +22,8 @@ var (
 	// ErrBusy says that the store has no capacity for the moment: nothing was changed, and
 	// another try may succeed soon.
 	ErrBusy = errors.New("backlog: the store has no capacity at the moment")
+	// ErrNotCounted says that there is no census yet: another process makes the first one, or it could not be made lately.
+	ErrNotCounted = errors.New("backlog: the jobs are not counted yet")
 	// ErrFailed says that a write or a sync failed, now or before: nothing is written
 	// until Recover has succeeded.
 	ErrFailed = errors.New("backlog: the store has failed")
@@ -59,7 +61,8 @@ type Records interface {
 	// out: Census counts them.
 	List(ctx context.Context, q Query) ([]Job, error)
 	// Census counts jobs by state: of a tenant, or where that is nil of all, then with
-	// those that are set apart under state 0. Nobody knows for sure whose those are.
+	// those that are set apart under state 0. Nobody knows for sure whose those are. A store that several
+	// processes share may return ErrNotCounted.
 	Census(ctx context.Context, tenant *string) (map[State]int, error)
 }
 

@@ -22,12 +22,11 @@ var errStopped = errors.New("jobs: the queue has stopped")
 // commit makes a change and tells the Desk how that went. made says that the job has
 // the status that the change wanted. With an error, backlog.ErrFailed or errStopped,
 // that is not known, and the Desk was told nothing: it forgets everything before the
-// store is used again. CallerTooLarge says that the result has no room in the store.
+// store is used again. CallerTooLarge says that the result has no room in the store, and
+// backlog.ErrBusy that the change was not made and may be asked for again.
 func (q *Queue) commit(c *backlog.Change) (made bool, err error) {
-	if made, err = q.transact(c); errors.Is(err, backlog.ErrBusy) {
-		err = nil
-	}
-	if made || err == nil {
+	made, err = q.transact(c)
+	if made || err == nil || errors.Is(err, backlog.ErrBusy) {
 		q.mu.Lock()
 		q.dispatchLocked(time.Now())
 		q.mu.Unlock()
@@ -41,18 +40,48 @@ func (q *Queue) transact(c *backlog.Change) (made bool, err error) {
 	if !q.enter() {
 		return false, backlog.ErrFailed
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), operateFor)
-	err = q.cfg.Store.Apply(ctx, c)
-	cancel()
-	if err == nil {
+	began := time.Now()
+	switch err = q.write(c); {
+	case err == nil:
 		q.settle(c, true, nil)
 		return true, nil
+	case errors.Is(err, backlog.ErrBusy): // nothing is in doubt
+		if !q.pause(q.missed() - time.Since(began)) {
+			q.abandon()
+			return false, errStopped
+		}
+		q.undone(c)
+		return false, err
 	}
-	busy := errors.Is(err, backlog.ErrBusy)
-	if made, err = q.reread(c, err); busy && !made && err == nil {
-		err = backlog.ErrBusy
+	return q.reread(c, err)
+}
+
+// insist is transact for a change that is worth the same later: while the store has no capacity for it, it is asked for
+// again, until it has, the job has moved on, or the queue has stopped.
+func (q *Queue) insist(c *backlog.Change) (made bool, err error) {
+	if !q.enter() {
+		return false, backlog.ErrFailed
 	}
-	return made, err
+	for {
+		began := time.Now()
+		switch err = q.write(c); {
+		case err == nil:
+			q.settle(c, true, nil)
+			return true, nil
+		case !errors.Is(err, backlog.ErrBusy):
+			return q.reread(c, err)
+		case q.Ready() != nil || !q.pause(q.missed()-time.Since(began)):
+			q.abandon()
+			return false, errStopped
+		}
+	}
+}
+
+// write has the store make a change.
+func (q *Queue) write(c *backlog.Change) error {
+	ctx, cancel := context.WithTimeout(context.Background(), operateFor)
+	defer cancel()
+	return q.cfg.Store.Apply(ctx, c)
 }
 
 // reread finds out what became of a change after Apply returned err. A change that
@@ -93,7 +122,7 @@ func (q *Queue) reread(c *backlog.Change, err error) (made bool, _ error) {
 	}
 }
 
-// missed notes a change that was not made for no reason, and returns how long to wait.
+// missed notes a change that was not made for no reason of its own, and returns how long to wait.
 func (q *Queue) missed() time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -133,6 +162,19 @@ func (q *Queue) settle(c *backlog.Change, made bool, current *backlog.Job) {
 	}
 	q.leaveLocked()
 	q.fenceLocked(c, made)
+	if q.working && !q.failed {
+		q.rearmLocked(now)
+	}
+}
+
+// undone tells the Desk that a change was surely not made.
+func (q *Queue) undone(c *backlog.Change) {
+	now := time.Now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.desk.Undone(now, c)
+	q.leaveLocked()
+	q.fenceLocked(c, false)
 	if q.working && !q.failed {
 		q.rearmLocked(now)
 	}

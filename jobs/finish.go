@@ -21,7 +21,8 @@ type attempted struct {
 }
 
 // finish writes how an attempt ended. Only the holder of the lease can: otherwise the
-// result is thrown away. While the store has failed the result waits for its recovery.
+// result is thrown away. While the store has failed the result waits for its recovery, and while it has no capacity
+// the lease is kept and the end written again and again.
 func (q *Queue) finish(ctx context.Context, r *run, a *attempted) {
 	back := a.outcome.Err != nil && errors.Is(context.Cause(ctx), ErrHandedBack)
 	for try := 0; try < finishTries; {
@@ -35,14 +36,13 @@ func (q *Queue) finish(ctx context.Context, r *run, a *attempted) {
 		if !held {
 			break
 		}
-		made, err := q.transact(&c)
+		made, err := q.insist(&c)
 		if made {
 			a.job.Status = c.To
 			q.tell(a.job, backlog.Processing, a.took)
 			return
 		}
 		switch {
-		case errors.Is(err, backlog.ErrBusy): // again, for as long as the lease is held
 		case err == nil:
 			try++ // the lease may be held still: the Desk says
 		case llm.KindOf(err) == llm.CallerTooLarge: // another attempt would cost as much and end in the same way

@@ -100,7 +100,7 @@ func (q *Queue) call(ctx context.Context, job *backlog.Job, sealed []byte) {
 		q.cfg.Logger.Warn("jobs: a webhook was not delivered", slog.String("job", job.ID.String()),
 			slog.Int("attempt", job.Hook.Attempts+1), slog.Bool("again", again), slog.Any("error", err))
 	}
-	_, _ = q.commit(&c) // what is not noted is delivered again; receivers drop doubles by the ID
+	_, _ = q.insist(&c) // what is not noted is delivered again; receivers drop doubles by the ID
 }
 
 // beginCall notes that a receiver of the job's tenant is going to be called. It returns

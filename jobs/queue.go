@@ -46,6 +46,8 @@ type Queue struct {
 	recovered  chan struct{} // closed while the store has not failed
 	inflight   int           // changes that are being made
 	misses     int           // changes in a row that were not made for no reason
+	blind      error         // why the last look at a shared store failed
+	partial    bool          // the last look at it saw more queued jobs than the Desk was told of
 	idle       chan struct{} // closed when inflight is zero; nil unless the recovery waits
 	runs       map[lease]*run
 	ended      chan struct{} // closed when a run ends; nil while nobody waits
@@ -106,7 +108,7 @@ func (q *Queue) load(ctx context.Context) error {
 	if err := q.loadPaused(ctx); err != nil {
 		return err
 	}
-	if s, ok := q.cfg.Store.(backlog.Sighter); ok && !q.exclusive {
+	if s := q.sighter(); s != nil {
 		_, err := q.look(ctx, s, true)
 		return err
 	}
@@ -169,6 +171,15 @@ func (q *Queue) Ready() error {
 		return unavailable(backlog.ErrFailed)
 	}
 	return nil
+}
+
+// Busy says that there is something to do which does not wait for a later time: attempts or changes are being made, those
+// that the store had no capacity for included, or jobs wait that this process leaves to others for some seconds. It is false
+// while the store has failed.
+func (q *Queue) Busy() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.failed && (len(q.runs)+q.inflight+len(q.urgent)+len(q.todo) > 0 || q.desk.Left())
 }
 
 // Place returns how many queued jobs of its band are likely to be claimed before a

@@ -18,11 +18,18 @@ const (
 	// processes do not look at once.
 	firstLook = 250 * time.Millisecond
 	lastLook  = 5 * time.Second
+	// leftLook is the longest pause while jobs wait that are left to others: a look shows whether those have claimed them.
+	leftLook = 750 * time.Millisecond
 	// lookedAt is how many queued jobs of each band are looked at, the first ones.
 	lookedAt = 1000
 	// mostKnown is how many queued jobs of others are known at once at most. The rest of a larger backlog is
 	// others' to run, or found when these are done.
 	mostKnown = 4000
+	// firstCount and countEvery are the pauses between questions for the census of a shared store, each drawn like those
+	// of looks. countFor bounds one.
+	firstCount = 10 * time.Second
+	countEvery = time.Minute
+	countFor   = 5 * time.Minute
 )
 
 // watch looks for what other processes put into a shared store, until ctx ends.
@@ -49,6 +56,32 @@ func (q *Queue) watch(ctx context.Context) {
 		if pause = min(pause+pause/2, lastLook); news {
 			pause = firstLook
 		}
+		if q.leaves() {
+			pause = min(pause, leftLook)
+		}
+	}
+}
+
+// leaves says that this process has room for jobs which it leaves to others for the moment.
+func (q *Queue) leaves() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.desk.Left()
+}
+
+// count has the jobs of a shared store counted now and then, until ctx ends. The store says whether that is due: mostly it
+// is not.
+func (q *Queue) count(ctx context.Context) {
+	if q.sighter() == nil {
+		return
+	}
+	for pause := firstCount; sleep(ctx, pause/2+rand.N(pause)); pause = countEvery {
+		piece, cancel := context.WithTimeout(ctx, countFor)
+		_, err := q.cfg.Store.Census(piece, nil)
+		cancel()
+		if err != nil && ctx.Err() == nil && !errors.Is(err, backlog.ErrNotCounted) && !errors.Is(q.failsIf(err), backlog.ErrFailed) {
+			q.cfg.Logger.Warn("jobs: the jobs of the shared store cannot be counted", slog.Any("error", err))
+		}
 	}
 }
 
@@ -65,6 +98,9 @@ func (q *Queue) relist(ctx context.Context) {
 
 // unseeable tells the log that the shared store could not be looked at.
 func (q *Queue) unseeable(ctx context.Context, err error) {
+	q.mu.Lock()
+	q.blind = err
+	q.mu.Unlock()
 	if err != nil && ctx.Err() == nil && !errors.Is(q.failsIf(err), backlog.ErrFailed) {
 		q.cfg.Logger.Warn("jobs: the shared store cannot be listed", slog.Any("error", err))
 	}
@@ -74,11 +110,12 @@ func (q *Queue) unseeable(ctx context.Context, err error) {
 func (q *Queue) look(ctx context.Context, s backlog.Sighter, leases bool) (news bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, operateFor)
 	defer cancel()
+	began := time.Now()
 	sights, err := s.Sight(ctx, lookedAt, leases)
 	if err != nil {
 		return false, err
 	}
-	unknown := q.unknown(&sights)
+	unknown := q.unknown(began, &sights)
 	if len(unknown) == 0 {
 		return false, nil
 	}
@@ -101,33 +138,31 @@ func (q *Queue) look(ctx context.Context, s backlog.Sighter, leases bool) (news 
 
 // unknown are the jobs of which the Desk has to know more. What it knows and was not seen it forgets. A job that
 // moved while the store was looked at may have been seen in two places.
-func (q *Queue) unknown(sights *backlog.Sights) (ids []backlog.ID) {
+func (q *Queue) unknown(began time.Time, sights *backlog.Sights) (ids []backlog.ID) {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	partial := !sights.Whole
 	var room [len(llm.Priorities)]int // each band has its own: a large one hides nothing of another
 	for i, b := range q.desk.Stats(now).Bands {
 		room[i] = mostKnown/len(llm.Priorities) - b.Queued
 	}
-	seen := make(map[backlog.ID]struct{}, len(sights.Jobs))
 	for _, j := range sights.Jobs {
-		seen[j.ID] = struct{}{}
 		if q.desk.Knows(j) {
 			continue
 		}
 		if j.Queued {
 			if room[j.Band.Index()] <= 0 {
+				partial = true
 				continue
 			}
 			room[j.Band.Index()]--
 		}
 		ids = append(ids, j.ID)
 	}
-	if sights.Whole {
-		q.desk.Unseen(now, func(id backlog.ID) bool {
-			_, ok := seen[id]
-			return ok
-		})
+	q.partial = partial
+	if q.desk.Looked(began, sights); q.working && !q.failed {
+		q.rearmLocked(now)
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)

@@ -20,7 +20,9 @@ type indexed struct {
 	*storetest.MemoryBacklog
 	looks, reads *atomic.Int64 // looks, and jobs that were read after them
 	lag          time.Duration // new jobs are not seen for so long
-	most         int           // jobs of a band that a look sees; zero is all
+	counts       atomic.Int64  // censuses that were asked for
+	census       atomic.Pointer[map[backlog.State]int]
+	most         int // jobs of a band that a look sees; zero is all
 }
 
 func newIndexed(store *storetest.MemoryBacklog) *indexed {
@@ -45,7 +47,9 @@ func (s *indexed) Sight(ctx context.Context, limit int, leases bool) (backlog.Si
 		case queued && s.lag > 0 && time.Since(j.Enqueued) < s.lag, !queued && !leases, j.State.Final() && j.Hook.Due.IsZero():
 			continue
 		case queued && bands[j.Band] >= limit:
-			sights.Whole = false
+			if sights.Whole = false; sights.Through[j.Band.Index()] == 0 {
+				sights.Through[j.Band.Index()] = j.ID
+			}
 			continue
 		case queued:
 			bands[j.Band]++
@@ -64,6 +68,23 @@ func (s *indexed) Jobs(ctx context.Context, ids ...backlog.ID) (all []backlog.Jo
 		}
 	}
 	return all, ctx.Err()
+}
+
+// Counted implements backlog.Sighter.
+func (s *indexed) Counted(*string) (map[backlog.State]int, time.Time, bool) {
+	if n := s.census.Load(); n != nil {
+		return *n, time.Now(), true
+	}
+	return nil, time.Time{}, false
+}
+
+// Census counts, and remembers.
+func (s *indexed) Census(ctx context.Context, tenant *string) (map[backlog.State]int, error) {
+	counts, err := s.MemoryBacklog.Census(ctx, tenant)
+	if s.counts.Add(1); err == nil && tenant == nil {
+		s.census.Store(&counts)
+	}
+	return counts, err
 }
 
 // beside makes a rig over a shared store.
@@ -222,6 +243,75 @@ func TestResultTooLarge(t *testing.T) {
 		j := r.ends(r.submit("x").ID, backlog.Dead)
 		if len(r.starts()) != 1 || j.Message == "" {
 			t.Errorf("it was run %d times, and ended with %q; want once", len(r.starts()), j.Message)
+		}
+	})
+}
+
+// TestSample has gauges sampled all the time over a shared store: they read nothing, know at once what is queued and
+// processing, and of the rest what was counted in the background.
+func TestSample(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newIndexed(storetest.NewBacklog())
+		r := beside(t, s, nil, func(c *jobs.Config) { c.Desk.Concurrency = 2 })
+		r.does(takes(11 * time.Minute))
+		r.run()
+		for n := range 5 {
+			r.submit(fmt.Sprint(n), func(s *jobs.Submission) { s.Timeout = 2 * time.Hour })
+		}
+		if _, err := r.q.Sample(t.Context()); err != nil || s.counts.Load() != 0 {
+			t.Errorf("a gauge had the jobs counted, %v", err)
+		}
+		for range 60 {
+			time.Sleep(10 * time.Second)
+			got, err := r.q.Sample(t.Context())
+			if err != nil || got.Queued != 3 || got.Processing != 2 || got.Bands["normal"].Queued != 3 || got.Bands["normal"].OldestSeconds <= 0 {
+				t.Fatalf("%+v, %v", got, err)
+			}
+		}
+		if n := s.counts.Load(); n < 5 || n > 20 {
+			t.Errorf("the store was asked for %d censuses in ten minutes; want one a minute, by nobody who waits", n)
+		}
+		time.Sleep(30 * time.Minute)
+		got, err := r.q.Sample(t.Context())
+		if err != nil || got.Completed != 5 || got.CountedAt.IsZero() {
+			t.Errorf("%+v, %v; want 5 completed", got, err)
+		}
+		before := s.counts.Load()
+		if _, err := r.q.Stats(t.Context(), acme); err != nil || s.counts.Load() != before {
+			t.Errorf("a tenant's question was answered by a census of its own, %v", err)
+		}
+	})
+}
+
+// uncounted is a shared store of which nobody has made a census yet.
+type uncounted struct{ *indexed }
+
+// Census implements backlog.Store.
+func (uncounted) Census(context.Context, *string) (map[backlog.State]int, error) {
+	return nil, fmt.Errorf("elsewhere: %w", backlog.ErrNotCounted)
+}
+
+// TestNotCountedYet asks for counts while another process makes the first census: an operator is told what is known here, and a
+// tenant to come again. Nobody is warned.
+func TestNotCountedYet(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newIndexed(storetest.NewBacklog())
+		r := beside(t, s, nil, func(c *jobs.Config) { c.Store, c.Desk.Concurrency = uncounted{s}, 1 })
+		r.does(takes(time.Hour))
+		r.run()
+		for n := range 3 {
+			r.submit(fmt.Sprint(n), func(s *jobs.Submission) { s.Timeout = 2 * time.Hour })
+		}
+		time.Sleep(5 * time.Minute)
+		if got, err := r.q.Stats(t.Context(), operator); err != nil || got.Queued != 2 || got.Processing != 1 || !got.CountedAt.IsZero() {
+			t.Errorf("%+v, %v; want what the process knows", got, err)
+		}
+		_, err := r.q.Stats(t.Context(), acme)
+		if kindIs(t, err, llm.ForebayUnavailable); !errors.Is(err, backlog.ErrNotCounted) {
+			t.Error(err)
+		}
+		if log := r.log.String(); log != "" {
+			t.Error(log)
 		}
 	})
 }

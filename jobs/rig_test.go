@@ -206,6 +206,7 @@ func (r *rig) observe(o jobs.Observation) {
 
 // happened lists what was observed, in order.
 func (r *rig) happened() string {
+	synctest.Wait() // a job has ended before its end is told
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var names []string

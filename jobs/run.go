@@ -40,6 +40,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	q.goLocked(func() { q.recover(ctx) })
 	if !q.exclusive {
 		q.goLocked(func() { q.watch(ctx) })
+		q.goLocked(func() { q.count(ctx) })
 	}
 	q.dispatchLocked(time.Now())
 	q.mu.Unlock()

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/forebay-ai/forebay/backlog"
@@ -17,6 +18,9 @@ type Stats struct {
 	Timeout    int `json:"timeout"`
 	Cancelled  int `json:"cancelled"`
 	Dead       int `json:"dead"`
+	// CountedAt is when the jobs of a store that several processes share were counted; zero where it was just now, or where
+	// they are not counted yet: then an operator is told of those alone that are queued or processing.
+	CountedAt time.Time `json:"counted_at,omitzero"`
 	// Damaged counts jobs whose records are set apart. Operators only.
 	Damaged int `json:"damaged"`
 	// Bands are by name. Operators only, as what follows.
@@ -52,22 +56,89 @@ type BandStats struct {
 	EstimatedWaitSeconds float64 `json:"estimated_wait_seconds"`
 }
 
-// Stats counts jobs by state, for an operator those of all tenants. Errors:
-// ForebayUnavailable.
+// Stats counts jobs by state, for an operator those of all tenants. Where several processes share the store the counts are
+// those of its last census (Stats.CountedAt), which is made in the background; what an operator is told of jobs that are
+// queued or processing is what this process knows of them now. Errors: ForebayUnavailable, also for a tenant before the first
+// census.
 func (q *Queue) Stats(ctx context.Context, as As) (Stats, error) {
+	var tenant *string
 	if !as.All {
-		return q.tenantStats(ctx, as)
+		tenant = &as.Tenant
 	}
-	counts, err := q.cfg.Store.Census(ctx, nil)
-	if err != nil {
-		return Stats{}, unavailable(q.failsIf(err))
+	counts, at, ok := q.counted(tenant)
+	if !ok {
+		var err error
+		counts, err = q.cfg.Store.Census(ctx, tenant)
+		switch {
+		case err == nil:
+			_, at, _ = q.counted(tenant)
+		case !errors.Is(err, backlog.ErrNotCounted):
+			return Stats{}, unavailable(q.failsIf(err))
+		case !as.All:
+			return Stats{}, uncounted(err)
+		}
 	}
-	s := Stats{Damaged: counts[0], Bands: make(map[string]BandStats, len(llm.Priorities))}
+	if !as.All {
+		s := Stats{Paused: []string{}, CountedAt: at}
+		s.count(counts)
+		return s, nil
+	}
+	return q.stats(counts, at), nil
+}
+
+// uncounted is what a tenant is told before the first census.
+func uncounted(cause error) *llm.Error {
+	return &llm.Error{
+		Kind: llm.ForebayUnavailable, Message: "the jobs have not been counted yet", RetryAfter: firstCount,
+		Fix: "Try again; a large table of jobs takes some minutes.", Err: cause,
+	}
+}
+
+// Sample is Stats for an operator at next to no cost, for gauges: where several processes share the store it reads nothing, and
+// what nobody has counted yet is zero. The error says that the store cannot be read: ForebayUnavailable.
+func (q *Queue) Sample(ctx context.Context) (Stats, error) {
+	if q.sighter() == nil {
+		return q.Stats(ctx, As{All: true})
+	}
+	counts, at, _ := q.counted(nil)
+	s := q.stats(counts, at)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.blind != nil {
+		return s, unavailable(q.blind)
+	}
+	return s, nil
+}
+
+// sighter is the store if it is shared and can be looked at cheaply; else nil.
+func (q *Queue) sighter() backlog.Sighter {
+	if s, ok := q.cfg.Store.(backlog.Sighter); ok && !q.exclusive {
+		return s
+	}
+	return nil
+}
+
+// counted is the last census of a shared store.
+func (q *Queue) counted(tenant *string) (counts map[backlog.State]int, at time.Time, ok bool) {
+	if s := q.sighter(); s != nil {
+		return s.Counted(tenant)
+	}
+	return nil, time.Time{}, false
+}
+
+// stats joins what was counted with what the Desk knows.
+func (q *Queue) stats(counts map[backlog.State]int, at time.Time) Stats {
+	s := Stats{Damaged: counts[0], Bands: make(map[string]BandStats, len(llm.Priorities)), CountedAt: at}
 	s.count(counts)
 	now := time.Now()
 	q.mu.Lock()
-	d := q.desk.Stats(now)
+	d, all := q.desk.Stats(now), !q.partial
 	q.mu.Unlock()
+	if q.sighter() != nil {
+		if s.Processing = d.Processing + d.Watched; all || d.Queued > s.Queued {
+			s.Queued = d.Queued
+		}
+	}
 	for _, p := range llm.Priorities {
 		b := d.Bands[p.Index()]
 		s.Bands[p.String()] = BandStats{
@@ -78,17 +149,7 @@ func (q *Queue) Stats(ctx context.Context, as As) (Stats, error) {
 	s.QueuedBytes, s.DrainRate, s.Draining = d.Bytes, d.DrainRate, d.Draining
 	s.Accepted, s.Refused, s.Retries, s.LostLeases, s.Fenced = d.Accepted, d.Refused, d.Retries, d.Deaths, d.Fenced
 	s.Paused = append([]string{}, d.Paused...)
-	return s, nil
-}
-
-func (q *Queue) tenantStats(ctx context.Context, as As) (Stats, error) {
-	counts, err := q.cfg.Store.Census(ctx, &as.Tenant)
-	if err != nil {
-		return Stats{}, unavailable(q.failsIf(err))
-	}
-	s := Stats{Paused: []string{}}
-	s.count(counts)
-	return s, nil
+	return s
 }
 
 func (s *Stats) count(counts map[backlog.State]int) {

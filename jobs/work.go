@@ -144,7 +144,7 @@ func (q *Queue) fenceLocked(c *backlog.Change, made bool) {
 		return
 	}
 	r := q.runs[lease{c.ID, c.Attempt}]
-	if r == nil || q.desk.Holds(c.ID, c.Attempt) {
+	if r == nil || made && c.To.State == backlog.Processing || q.desk.Holds(c.ID, c.Attempt) {
 		return
 	}
 	if made {

@@ -92,6 +92,7 @@ func between(table, pk, from, to string) *dynamodb.QueryInput {
 
 // told is what members tell beside numbers.
 type told struct {
+	Place  string             `json:"place,omitempty"`
 	Demand map[string]float64 `json:"demand,omitempty"`
 	Open   []string           `json:"open,omitempty"`
 	Left   bool               `json:"left,omitempty"`
@@ -99,7 +100,7 @@ type told struct {
 
 // Beat implements fleet.Store.
 func (c *Control) Beat(ctx context.Context, m fleet.Member) (fleet.State, error) {
-	text, err := json.Marshal(told{Demand: m.Demand, Open: m.Open, Left: m.Left})
+	text, err := json.Marshal(told{Place: m.Place, Demand: m.Demand, Open: m.Open, Left: m.Left})
 	if err != nil {
 		return fleet.State{}, fmt.Errorf("dynamo: beat: %w", err)
 	}
@@ -137,7 +138,7 @@ func readFleet(s *fleet.State, it item) error {
 		return err
 	}
 	s.Members = append(s.Members, fleet.Member{
-		ID: sk[min(len(sk), len(memberEntry)):], Beat: natural(it, "beat"), News: natural(it, "news"), Demand: t.Demand, Open: t.Open, Left: t.Left,
+		ID: sk[min(len(sk), len(memberEntry)):], Beat: natural(it, "beat"), News: natural(it, "news"), Place: t.Place, Demand: t.Demand, Open: t.Open, Left: t.Left,
 	})
 	return nil
 }
@@ -178,7 +179,7 @@ func (c *Control) Tell(ctx context.Context, id string, n fleet.News) error {
 	var requests []types.WriteRequest
 	add := func(part []byte) {
 		it := itemKey(newsPartition+id, newsKey(n.Number, len(requests)))
-		it["number"], it["spent"] = unsigned(n.Number), str(string(part))
+		it["number"], it["at"], it["spent"] = unsigned(n.Number), instant(n.At), str(string(part))
 		it[TTLAttribute] = num(time.Now().Add(newsLife).Unix())
 		requests = append(requests, types.WriteRequest{PutRequest: &types.PutRequest{Item: it}})
 	}
@@ -214,7 +215,13 @@ func (c *Control) Told(ctx context.Context, id string, after uint64) (all []flee
 	err = c.conn.pages(ctx, "fleet.told", in, func(it item) error {
 		number := natural(it, "number")
 		if len(all) == 0 || all[len(all)-1].Number != number {
-			all = append(all, fleet.News{Number: number})
+			n := fleet.News{Number: number}
+			if it["at"] != nil { // news of older versions have none
+				if n.At, err = instantOf(it, "at"); err != nil {
+					return err
+				}
+			}
+			all = append(all, n)
 		}
 		spent, _ := text(it, "spent")
 		var part []fleet.Spending

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"github.com/forebay-ai/forebay/awsclient"
+	"github.com/forebay-ai/forebay/awsclient/connect"
 )
 
 // callTimeout bounds one call of DynamoDB, its answer included: it answers within
@@ -18,9 +18,9 @@ const callTimeout = 10 * time.Second
 
 // Connect is Open with a client of its own, made from the environment where o does not say otherwise. Calls are tried once, whatever
 // o says: the Store repeats by itself. Each takes 10 s at most.
-func Connect(ctx context.Context, cfg Config, o awsclient.Options) (*Store, error) {
+func Connect(ctx context.Context, cfg Config, o connect.Options) (*Store, error) {
 	o.Attempts = 1
-	loaded, err := awsclient.Load(ctx, o)
+	loaded, err := connect.Load(ctx, o)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
 	"github.com/forebay-ai/forebay/budget"
 	"github.com/forebay-ai/forebay/fleet"
 	"github.com/forebay-ai/forebay/limit"
@@ -212,5 +215,52 @@ func TestFleetWithoutTables(t *testing.T) {
 	}
 	if s := b.book.States(time.Now())[0]; s.Spent != a.spent {
 		t.Errorf("%d of %d arrived", s.Spent, a.spent)
+	}
+}
+
+// News of a gateway of an older version have no time; who joins hears them. What is damaged is an error all the same.
+func TestNewsWithoutATime(t *testing.T) {
+	cfg := newTables(t)
+	c := openStore(t, cfg).Control()
+	for n := range uint64(2) {
+		must(t, c.Tell(t.Context(), "old", fleet.News{Number: n + 1, At: time.Now(), Spent: []fleet.Spending{{Tenant: "t", MicroUSD: 5}}}))
+	}
+	_, err := c.Beat(t.Context(), fleet.Member{ID: "old", Beat: 1, News: 2})
+	must(t, err)
+	change := func(update string, values map[string]types.AttributeValue) {
+		t.Helper()
+		out, err := cfg.Client.Scan(t.Context(), &dynamodb.ScanInput{TableName: &cfg.Control})
+		must(t, err)
+		for _, it := range out.Items {
+			if it["spent"] == nil {
+				continue
+			}
+			_, err := cfg.Client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+				TableName: &cfg.Control, Key: map[string]types.AttributeValue{"pk": it["pk"], "sk": it["sk"]},
+				UpdateExpression: &update, ExpressionAttributeNames: map[string]string{"#a": "at"}, ExpressionAttributeValues: values,
+			})
+			must(t, err)
+		}
+	}
+	change("REMOVE #a", nil)
+	all, err := c.Told(t.Context(), "old", 0)
+	must(t, err)
+	if len(all) != 2 || !all[0].At.IsZero() || len(all[1].Spent) != 1 {
+		t.Errorf("without a time: %+v", all)
+	}
+	heard := int64(0)
+	f, err := fleet.New(fleet.Config{ID: "new", Store: c, Spent: func(_ string, all []fleet.Spending, _ time.Time) {
+		for _, s := range all {
+			heard += s.MicroUSD
+		}
+	}})
+	must(t, err)
+	must(t, f.Join(t.Context()))
+	if heard != 10 {
+		t.Errorf("who joins hears of %d of 10", heard)
+	}
+	change("SET #a = :a", map[string]types.AttributeValue{":a": &types.AttributeValueMemberS{Value: "noon"}})
+	if all, err := c.Told(t.Context(), "old", 0); err == nil {
+		t.Errorf("with a damaged time: %+v", all)
 	}
 }

@@ -22,6 +22,8 @@ const (
 	keyPartition  = "key#"
 	keyEntry      = "key"
 	keysPartition = "keys"
+	// shreddings is the key of an item that counts the calls of Shred.
+	shreddings = "shreddings"
 
 	// stoneLife is how long a stone lies: longer than any Save can be on its way.
 	// keysAtOnce is how many keys are read at once: what DynamoDB takes in a batch.
@@ -32,8 +34,8 @@ const (
 // Keys keeps wrapped data keys in the control table. It implements envelope.KeyStore. All methods may be called concurrently, by any number
 // of processes. All reads are consistent.
 //
-// To read a key costs a read unit, to save one two write units, to find an owner's newest two read units. WrappedByOthers
-// reads a line of each key there is: a read unit for some thirty.
+// To read a key costs a read unit, to save one two write units, to find an owner's newest two read units, to look whether any was
+// shredded one. WrappedByOthers reads a line of each key there is: a read unit for some thirty.
 //
 // Shred overwrites a key's item. Copies of the table that AWS keeps for a recovery in time
 // (point-in-time recovery, backups) have it until they end, 35 days at most for the former.
@@ -42,7 +44,10 @@ type Keys struct {
 	table string
 }
 
-var _ envelope.KeyStore = (*Keys)(nil)
+var (
+	_ envelope.KeyStore = (*Keys)(nil)
+	_ envelope.Sharer   = (*Keys)(nil)
+)
 
 // Keys returns the wrapped data keys, or nil where the table control is not configured.
 func (s *Store) Keys() *Keys {
@@ -210,7 +215,25 @@ func (k *Keys) Shred(ctx context.Context, tenant, user uint64) (ids []uint64, er
 			ids = append(ids, one.id)
 		}
 	}
+	// Last, and also where there was nothing: an earlier try may have ended before it came to this.
+	add := "ADD #n :one"
+	_, err = k.conn.update(ctx, "keys.shred", &dynamodb.UpdateItemInput{
+		TableName: &k.table, Key: itemKey(shreddings, shreddings), UpdateExpression: &add,
+		ExpressionAttributeNames: map[string]string{"#n": "number"}, ExpressionAttributeValues: item{":one": num(1)},
+	})
+	if err != nil {
+		return ids, fmt.Errorf("dynamo: shred: %w", err)
+	}
 	return ids, nil
+}
+
+// Shreddings implements envelope.Sharer. It reads consistently.
+func (k *Keys) Shreddings(ctx context.Context) (uint64, error) {
+	out, err := k.conn.get(ctx, "keys.shreddings", &dynamodb.GetItemInput{TableName: &k.table, Key: itemKey(shreddings, shreddings), ConsistentRead: yes()})
+	if err != nil {
+		return 0, fmt.Errorf("dynamo: see whether keys were shredded: %w", err)
+	}
+	return natural(out.Item, "number"), nil
 }
 
 // shred puts a stone in the place of a key, and removes its line. It says whether there was a key.

@@ -35,7 +35,8 @@ const (
 // months and tenants that it is about: some ten rows. To ask for one tenant, and for few months, is what keeps it cheap.
 //
 // A row remembers of each process that wrote to it the number of the last batch. So a batch that is posted again counts
-// once, in each row by itself; and a row grows by some 20 bytes for each process that wrote to it on its day.
+// once, in each row by itself. It grows by some 20 bytes for each process that wrote to it on its day; so it is up to sixteen items, each for
+// a sixteenth of the processes, and to write to it costs a unit up to some 500 of them. Few gateways have an item each.
 //
 // A reader may see a part of a batch that is just being written. Where a process ends in the middle of a Post, its reservations are booked at
 // their estimates beside what was written already: the books then say a little too much, never too little.
@@ -228,7 +229,7 @@ func (l *Ledger) addTo(ctx context.Context, a *ledger.Account, sum *ledger.Amoun
 	}
 	update, condition := set+add, "attribute_not_exists("+e.n(m.name)+") OR "+e.n(m.name)+" < :mark"
 	_, err := l.conn.update(ctx, "ledger.post", &dynamodb.UpdateItemInput{
-		TableName: &l.table, Key: rowKey(a), UpdateExpression: &update, ConditionExpression: &condition,
+		TableName: &l.table, Key: rowKey(a, m.name), UpdateExpression: &update, ConditionExpression: &condition,
 		ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.values,
 	})
 	return err

@@ -3,6 +3,8 @@ package dynamo_test
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -161,8 +163,48 @@ func TestAbandoned(t *testing.T) {
 			t.Errorf("%s was taken %d times", id, taken[id])
 		}
 	}
+	again, err := b.Abandoned(t.Context(), now.Add(9*time.Minute))
+	if must(t, err); len(again) != 10 { // whose lease is over by then; the others are somebody's
+		t.Errorf("%d reservations were taken over again", len(again))
+	}
+	must(t, a.Post(t.Context(), ledger.Batch{ID: "booked", Released: slices.Collect(maps.Keys(taken))}))
 	if left, err := a.Holds(t.Context()); err != nil || len(left) != 10 {
 		t.Errorf("%d reservations are left, %v", len(left), err)
+	}
+}
+
+// A reservation that is taken over by a call whose answer is lost is booked all the same, and one whose taker dies goes to another.
+func TestAbandonedInBadWeather(t *testing.T) {
+	cfg, w := stormy(t)
+	a := openStore(t, cfg).Ledger()
+	now := time.Now().UTC()
+	var held []ledger.Hold
+	for n := range 40 {
+		held = append(held, ledger.Hold{ID: fmt.Sprint("hold ", n), Account: posting(n, 0).Account, MicroUSD: 5, Expires: now.Add(-2 * time.Minute)})
+	}
+	must(t, a.Post(t.Context(), ledger.Batch{Held: held}))
+	w.set(0, 0.2, 0)
+	taken := map[string]int{}
+	for range 200 {
+		left, _ := a.Abandoned(t.Context(), now)
+		for _, h := range left {
+			taken[h.ID]++
+		}
+	}
+	w.set(0, 0, 0)
+	lost := 0
+	for _, h := range held {
+		if taken[h.ID] > 1 {
+			t.Errorf("%s was taken %d times", h.ID, taken[h.ID])
+		}
+		lost += 1 - taken[h.ID]
+	}
+	if lost > 3 { // three answers in a row
+		t.Errorf("%d of 40 reservations are nobody's", lost)
+	}
+	left, err := a.Abandoned(t.Context(), now.Add(12*time.Minute))
+	if must(t, err); len(left) != 40 {
+		t.Errorf("%d reservations were taken over from those who did not book them; want all", len(left))
 	}
 }
 

@@ -16,10 +16,9 @@ const erasedUser = "erased"
 // eraseRow moves a row's sums to the user "erased". The sums are added there first, marked with the revision of the row
 // that they were read of, and then the row goes, unless somebody has posted to it meanwhile: then what was moved is
 // subtracted from it, and the rest is moved next. So whoever is interrupted can begin again.
-func (l *Ledger) eraseRow(ctx context.Context, a ledger.Account) error {
-	to := a
+func (l *Ledger) eraseRow(ctx context.Context, row accountRow) error {
+	to, key := row.of, row.key
 	to.User = erasedUser
-	key := rowKey(&a)
 	for {
 		out, err := l.conn.get(ctx, "ledger.erase", &dynamodb.GetItemInput{TableName: &l.table, Key: key, ConsistentRead: yes()})
 		if err != nil || out.Item == nil {
@@ -43,6 +42,12 @@ func (l *Ledger) eraseRow(ctx context.Context, a ledger.Account) error {
 			return err
 		}
 	}
+}
+
+// accountRow is one of the items of an account.
+type accountRow struct {
+	of  ledger.Account
+	key item
 }
 
 // eraseMark names a row in the one to which its sums move.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/forebay-ai/forebay/ledger"
 )
@@ -55,7 +55,7 @@ func (l *Ledger) readAll(ctx context.Context, all []books, q *ledger.Query, sums
 	for range min(readers, len(all)) {
 		workers.Go(func() {
 			for b := range next {
-				err := l.readBooks(ctx, b, q, func(a ledger.Account, m ledger.Amounts) error {
+				err := l.readBooks(ctx, b, q, func(a ledger.Account, m ledger.Amounts, _ item) error {
 					mu.Lock()
 					defer mu.Unlock()
 					if sums.Add(a, m); sums.Len() > mostGroups {
@@ -113,7 +113,7 @@ func (l *Ledger) partitions(ctx context.Context, q *ledger.Query) (all []books, 
 }
 
 // readBooks reads the rows of one partition within the days of a query.
-func (l *Ledger) readBooks(ctx context.Context, b books, q *ledger.Query, see func(ledger.Account, ledger.Amounts) error) error {
+func (l *Ledger) readBooks(ctx context.Context, b books, q *ledger.Query, see func(ledger.Account, ledger.Amounts, item) error) error {
 	from, to := "00", "99"
 	if !q.From.IsZero() && q.From.UTC().Format(monthForm) == b.month {
 		from = q.From.UTC().Format("02")
@@ -127,7 +127,7 @@ func (l *Ledger) readBooks(ctx context.Context, b books, q *ledger.Query, see fu
 		if err != nil {
 			return err
 		}
-		return see(a, m)
+		return see(a, m, it)
 	})
 }
 
@@ -156,22 +156,45 @@ func (l *Ledger) eachHold(ctx context.Context, see func(ledger.Hold) error) erro
 	return nil
 }
 
-// Abandoned implements ledger.Sharer. It costs what Holds costs, and a write unit for each that it takes out. With an error it
-// returns what it took out until then.
+// Abandoned implements ledger.Sharer. It costs what Holds costs, and a write unit for each that it takes over. With an error it
+// returns what it took over until then.
 func (l *Ledger) Abandoned(ctx context.Context, now time.Time) (all []ledger.Hold, err error) {
 	err = l.eachHold(ctx, func(h ledger.Hold) error {
 		if now.Sub(h.Expires) < abandonedAfter {
 			return nil
 		}
-		out, err := l.conn.remove(ctx, "ledger.abandoned", &dynamodb.DeleteItemInput{
-			TableName: &l.table, Key: holdKey(h.ID), ReturnValues: types.ReturnValueAllOld,
-		})
-		if err == nil && out.Attributes != nil { // else another process was faster
+		taken, err := l.takeOver(ctx, &h, now)
+		if taken {
 			all = append(all, h)
 		}
 		return err
 	})
 	return all, err
+}
+
+// takeOver makes an abandoned reservation this process's for a while, or says that another one was faster. Whoever takes it has a
+// name of its own for that: a try whose answer was lost is told from another's. If none is answered the reservation is
+// nobody's, and taken over when that while is over, as it is where this process dies before it has booked it.
+func (l *Ledger) takeOver(ctx context.Context, h *ledger.Hold, now time.Time) (taken bool, err error) {
+	var e expression
+	update := "SET " + e.n("expires") + " = " + e.v("until", num(now.Add(takenFor).UnixMicro())) + ", " +
+		e.n("taker") + " = " + e.v("taker", str(l.writer+"-"+strconv.FormatUint(rand.Uint64(), 36)))
+	condition := e.n("expires") + " = " + e.v("seen", num(h.Expires.UnixMicro())) + " OR " + e.n("taker") + " = :taker"
+	for range rowTries {
+		_, err = l.conn.update(ctx, "ledger.abandoned", &dynamodb.UpdateItemInput{
+			TableName: &l.table, Key: holdKey(h.ID), UpdateExpression: &update, ConditionExpression: &condition,
+			ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.values,
+		})
+		switch {
+		case err == nil:
+			return true, nil
+		case conditionFailed(err):
+			return false, nil
+		case ctx.Err() != nil:
+			return false, err
+		}
+	}
+	return false, err
 }
 
 // ErasePostings implements ledger.Store. It reads all that the tenant has, and writes the user's rows twice.
@@ -188,10 +211,10 @@ func (l *Ledger) ErasePostings(ctx context.Context, tenant, user string) error {
 		if b.tenant != tenant {
 			continue
 		}
-		var rows []ledger.Account
-		err := l.readBooks(ctx, b, &q, func(a ledger.Account, _ ledger.Amounts) error {
+		var rows []accountRow
+		err := l.readBooks(ctx, b, &q, func(a ledger.Account, _ ledger.Amounts, it item) error {
 			if a.User == user {
-				rows = append(rows, a)
+				rows = append(rows, accountRow{a, item{"pk": it["pk"], "sk": it["sk"]}})
 			}
 			return nil
 		})

@@ -23,8 +23,13 @@ const (
 	monthsPartition = "months"
 	holdsPartition  = "holds#" // then the number of one of holdSlots
 
+	// takenFor is for how long an abandoned reservation is left to the process that took it over.
+	takenFor = 10 * time.Minute
 	// holdSlots is over how many partitions reservations are spread: each takes 1,000 writes a second.
 	holdSlots = 8
+	// rowSlots is over how many items a row is spread, by who writes: an item grows with each process that wrote to it, and
+	// functions are hundreds of processes a day.
+	rowSlots = 16
 
 	attrRevision = "revision" // counts the additions to a row
 	attrBorn     = "born"     // tells a row from one that was erased before, under the same key
@@ -97,14 +102,22 @@ func writableID(id string) error {
 // monthEntry is where the partition of an account is listed.
 func monthEntry(a *ledger.Account) string { return a.Day.UTC().Format(monthForm) + "#" + a.Tenant }
 
-// rowKey is the key of an account's row: the parts may be longer together than a key, so it has their hash.
-func rowKey(a *ledger.Account) item {
+// rowKey is the key of an account's row for those who write under a name: the parts may be longer together than a key, so it has their
+// hash. Rows of before they were spread have no slot behind it.
+func rowKey(a *ledger.Account, writer string) item {
 	h := sha256.New()
 	for _, part := range accountParts(a) {
 		_, _ = fmt.Fprintf(h, "%d:%s", len(*part.text), *part.text)
 	}
 	day := a.Day.UTC()
-	return itemKey(rowsPartition+monthEntry(a), day.Format("02")+"#"+hex.EncodeToString(h.Sum(nil)[:16]))
+	return itemKey(rowsPartition+monthEntry(a), day.Format("02")+"#"+hex.EncodeToString(h.Sum(nil)[:16])+"#"+slotOfWriter(writer))
+}
+
+// slotOfWriter is which of a row's items those write to who have a name.
+func slotOfWriter(name string) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name))
+	return strconv.FormatUint(uint64(h.Sum32()%rowSlots), 16)
 }
 
 // readRow reads a row.

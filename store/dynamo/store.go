@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -30,11 +31,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	cfg = cfg.withDefaults()
 	s := &Store{cfg: cfg, conn: &conn{calls.New(cfg.Client, cfg.Patience)}}
-	var faults []error
-	for _, want := range Schemas(cfg) {
-		faults = append(faults, s.checkTable(ctx, &want))
-	}
-	err := errors.Join(faults...)
+	err := s.checkTables(ctx, Schemas(cfg))
 	if err == nil && cfg.Queue != "" {
 		s.backlog, err = jobtable.Open(ctx, jobtable.Config{
 			Table: cfg.Queue, Shards: cfg.Shards, MaxPayload: cfg.MaxPayload, Grace: cfg.Grace, Logger: cfg.Logger,
@@ -57,6 +54,18 @@ func (s *Store) Backlog() *Backlog { return s.backlog }
 
 // Stats returns what was consumed since Open, by operation.
 func (s *Store) Stats() Stats { return s.conn.Conn.Stats() }
+
+// checkTables checks all tables at the same time: one after the other they would be a good part of
+// a cold start on Lambda, and the connections that this takes are those of the first calls.
+func (s *Store) checkTables(ctx context.Context, tables []dynamodb.CreateTableInput) error {
+	faults := make([]error, len(tables))
+	var all sync.WaitGroup
+	for i := range tables {
+		all.Go(func() { faults[i] = s.checkTable(ctx, &tables[i]) })
+	}
+	all.Wait()
+	return errors.Join(faults...)
+}
 
 // checkTable says what is wrong with a table, as far as it would make operations fail or lie.
 func (s *Store) checkTable(ctx context.Context, want *dynamodb.CreateTableInput) error {

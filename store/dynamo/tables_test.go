@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"go.uber.org/goleak"
@@ -67,6 +68,14 @@ func create(t testing.TB, c *dynamodb.Client, cfg dynamo.Config) {
 			_, _ = c.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: table.TableName})
 		})
 	}
+	for _, table := range dynamo.Schemas(cfg) {
+		must(t, dynamodb.NewTableExistsWaiter(c).Wait(t.Context(), &dynamodb.DescribeTableInput{TableName: table.TableName}, time.Minute, soon))
+	}
+}
+
+// soon has a waiter look often.
+func soon(o *dynamodb.TableExistsWaiterOptions) {
+	o.MinDelay, o.MaxDelay = time.Millisecond, 100*time.Millisecond
 }
 
 // newTables makes fresh tables of all kinds on Dynalite, and returns their names with a client.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/forebay-ai/forebay/fleet"
 )
@@ -41,7 +42,7 @@ func beat(t testing.TB, s fleet.Store, m fleet.Member) fleet.State {
 }
 
 func fleetMembers(t *testing.T, s fleet.Store) {
-	a := fleet.Member{ID: "a", Beat: 1, News: 1 << 60, Demand: map[string]float64{"p/m": 0.125, "ä/*": 1}, Open: []string{"p/m", "x y"}}
+	a := fleet.Member{ID: "a", Place: "höst 127.0.0.1:80", Beat: 1, News: 1 << 60, Demand: map[string]float64{"p/m": 0.125, "ä/*": 1}, Open: []string{"p/m", "x y"}}
 	b := fleet.Member{ID: "b-!~", Beat: 1<<64 - 1, Left: true}
 	if diff := differ([]fleet.Member{a}, beat(t, s, a).Members); diff != "" {
 		t.Error(diff)
@@ -109,7 +110,7 @@ func fleetRace(t *testing.T, s fleet.Store) {
 }
 
 func newsOf(number uint64, accounts int) fleet.News {
-	n := fleet.News{Number: number}
+	n := fleet.News{Number: number, At: epoch.Add(time.Duration(number) * 1001 * time.Millisecond)}
 	for i := range accounts {
 		n.Spent = append(n.Spent, fleet.Spending{
 			Tenant: fmt.Sprint("tenant ", number), Key: "k", User: fmt.Sprintf("user %d of %d", i, number), Operation: "ö",

@@ -23,10 +23,73 @@ func Journal(t *testing.T, open func(t *testing.T) cache.Journal) {
 		{"only what is asked for comes back", journalAfter},
 		{"what is forgotten is gone, and nothing else", journalForgets},
 		{"no number is given twice", journalNeverReuses},
+		{"of those who share it one sweeps", journalTurns},
 		{"an ended context", journalContext},
 		{"concurrent use", journalConcurrent},
 	} {
 		t.Run(rule.name, func(t *testing.T) { rule.check(t, open(t)) })
+	}
+}
+
+// journalTurns is for journals that several processes share.
+func journalTurns(t *testing.T, j cache.Journal) {
+	s, ok := j.(cache.Sweeper)
+	if !ok {
+		return
+	}
+	now := epoch
+	turn := func(who string, want cache.Sweeps) {
+		t.Helper()
+		got, err := s.Turn(t.Context(), who, now, now.Add(time.Minute))
+		must(t, err)
+		if got != want {
+			t.Errorf("%s gets %+v; want %+v", who, got, want)
+		}
+	}
+	turn("a", cache.Sweeps{Mine: true})
+	turn("b", cache.Sweeps{})
+	now = now.Add(50 * time.Second)
+	turn("a", cache.Sweeps{Mine: true}) // keeps it
+	now = now.Add(50 * time.Second)
+	turn("b", cache.Sweeps{})
+	for n := range 5 {
+		invalidate(t, j, n)
+	}
+	must(t, s.Swept(t.Context(), 4))
+	must(t, s.Swept(t.Context(), 3))
+	turn("b", cache.Sweeps{Swept: 4})
+	must(t, j.Forget(t.Context(), 2))
+	now = now.Add(10 * time.Second) // a's has ended
+	turn("b", cache.Sweeps{Mine: true, Swept: 4, Forgotten: 2})
+	turn("a", cache.Sweeps{Swept: 4, Forgotten: 2})
+
+	if kept, last, err := j.Invalidations(t.Context(), 0); err != nil || len(kept) != 3 || last != 5 {
+		t.Errorf("the journal has %+v up to %d, %v", kept, last, err)
+	}
+	journalTurnRace(t, s, now.Add(time.Hour))
+}
+
+// journalTurnRace has several want the turn at once.
+func journalTurnRace(t *testing.T, s cache.Sweeper, now time.Time) {
+	var mu sync.Mutex
+	winners := 0
+	var all sync.WaitGroup
+	for n := range 6 {
+		all.Go(func() {
+			got, err := s.Turn(t.Context(), string(rune('p'+n)), now, now.Add(time.Minute))
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if got.Mine {
+				winners++
+			}
+		})
+	}
+	all.Wait()
+	if winners != 1 {
+		t.Errorf("%d have the turn", winners)
 	}
 }
 

@@ -29,10 +29,41 @@ func Keys(t *testing.T, open func(t *testing.T) envelope.KeyStore) {
 		{"shredding a user", keysShredUser},
 		{"shredding a tenant", keysShredTenant},
 		{"keys that other masters wrap", keysOthers},
+		{"shreddings change a number", keysShreddings},
 		{"an ended context", keysContext},
 		{"concurrent use", keysConcurrent},
 	} {
 		t.Run(rule.name, func(t *testing.T) { rule.check(t, open(t)) })
+	}
+}
+
+// keysShreddings is for stores that several processes share.
+func keysShreddings(t *testing.T, s envelope.KeyStore) {
+	shared, ok := s.(envelope.Sharer)
+	if !ok {
+		return
+	}
+	seen := map[uint64]bool{}
+	look := func(what string) {
+		t.Helper()
+		n, err := shared.Shreddings(t.Context())
+		must(t, err)
+		if seen[n] {
+			t.Errorf("after %s the number is %d again", what, n)
+		}
+		seen[n] = true
+	}
+	look("nothing")
+	save(t, s, wrapped(1, 10, 20), wrapped(2, 10, 21))
+	for _, user := range []uint64{20, 20, 0} { // the second finds nothing
+		_, err := s.Shred(t.Context(), 10, user)
+		must(t, err)
+		look(fmt.Sprint("the shredding of user ", user))
+	}
+	again, err := shared.Shreddings(t.Context())
+	must(t, err)
+	if !seen[again] {
+		t.Error("the number changes by itself")
 	}
 }
 

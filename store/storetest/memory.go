@@ -27,9 +27,12 @@ const (
 	OpSave          = "save"
 	OpShred         = "shred"
 	OpOthers        = "others" // WrappedByOthers
+	OpShreddings    = "shreddings"
+	OpTurn          = "turn"
+	OpSwept         = "swept"
 )
 
-// Memory implements cache.Store, cache.Journal and envelope.KeyStore in memory. All
+// Memory implements cache.Store, cache.Journal, cache.Sweeper, envelope.KeyStore and envelope.Sharer in memory. All
 // methods may be called concurrently. It shares no bytes with its callers.
 type Memory struct {
 	mu sync.Mutex // guards all below; not held while fail runs
@@ -39,6 +42,12 @@ type Memory struct {
 	journal []cache.Invalidation // ascending by number
 	last    uint64               // the greatest number that was given
 	keys    []envelope.WrappedKey
+
+	shredded uint64 // calls of Shred
+
+	forgotten, swept uint64
+	sweeper          string
+	turnEnds         time.Time
 }
 
 // NewMemory makes an empty Memory.
@@ -198,6 +207,31 @@ func (m *Memory) Forget(ctx context.Context, upTo uint64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.journal = slices.DeleteFunc(m.journal, func(inv cache.Invalidation) bool { return inv.Number <= upTo })
+	m.forgotten = max(m.forgotten, min(upTo, m.last))
+	return nil
+}
+
+// Turn implements cache.Sweeper.
+func (m *Memory) Turn(ctx context.Context, who string, now, until time.Time) (cache.Sweeps, error) {
+	if err := m.begin(ctx, OpTurn); err != nil {
+		return cache.Sweeps{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sweeper == who || !now.Before(m.turnEnds) {
+		m.sweeper, m.turnEnds = who, until
+	}
+	return cache.Sweeps{Mine: m.sweeper == who, Swept: m.swept, Forgotten: m.forgotten}, nil
+}
+
+// Swept implements cache.Sweeper.
+func (m *Memory) Swept(ctx context.Context, upTo uint64) error {
+	if err := m.begin(ctx, OpSwept); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.swept = max(m.swept, upTo)
 	return nil
 }
 
@@ -273,7 +307,18 @@ func (m *Memory) Shred(ctx context.Context, tenant, user uint64) (ids []uint64, 
 		ids = append(ids, k.ID)
 		return true
 	})
+	m.shredded++
 	return ids, nil
+}
+
+// Shreddings implements envelope.Sharer.
+func (m *Memory) Shreddings(ctx context.Context) (uint64, error) {
+	if err := m.begin(ctx, OpShreddings); err != nil {
+		return 0, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.shredded, nil
 }
 
 // WrappedByOthers implements envelope.KeyStore.

@@ -142,10 +142,10 @@ func (c *Conn) do(ctx context.Context, op string, call func() (Usage, error)) er
 	}
 	defer c.leave()
 	began := time.Now()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		used, err := call()
 		used.Calls++
 		reasons, throttled := throttling(err)
@@ -165,8 +165,8 @@ func (c *Conn) do(ctx context.Context, op string, call func() (Usage, error)) er
 		if deadline, ok := ctx.Deadline(); time.Since(began)+wait > c.patience || ok && time.Until(deadline) < wait {
 			return busy(op, reasons, err)
 		}
-		if err := Sleep(ctx, wait); err != nil {
-			return err
+		if Sleep(ctx, wait) != nil {
+			return busy(op, reasons, err) // for certain: every call until now was refused
 		}
 	}
 }

@@ -72,6 +72,12 @@ func busy(op string, reasons []string, err error) error {
 	}
 }
 
+// Throttled says that a call failed because DynamoDB had no capacity for it: it was not made.
+func Throttled(err error) bool {
+	var throttled *ThrottledError
+	return errors.As(err, &throttled)
+}
+
 // ConditionFailed says that a write was not made because its condition did not hold.
 func ConditionFailed(err error) bool {
 	var failed *types.ConditionalCheckFailedException

@@ -64,10 +64,17 @@ func (b *Backlog) status(id backlog.ID, from backlog.State, s *backlog.Status) c
 
 // Apply implements backlog.Store. A claim costs 3 write units, a renewed lease 1, an end 2; a result over 256 bytes
 // and a payload that is dropped more, see Backlog. Changes are never relaxed.
+//
+// An error that says that DynamoDB had no capacity is backlog.ErrBusy: nothing was changed, whatever call it was that was
+// refused, since the job's own item is written last. The parts of a result that were written by then are used by the next try.
 func (b *Backlog) Apply(ctx context.Context, c *backlog.Change) error {
 	if c.ID <= 0 {
 		return backlog.ErrNotFound
 	}
+	return notTaken(b.apply(ctx, c))
+}
+
+func (b *Backlog) apply(ctx context.Context, c *backlog.Change) error {
 	if len(c.Result) > b.cfg.MaxPayload {
 		return b.tooLarge("result", len(c.Result))
 	}
@@ -80,7 +87,7 @@ func (b *Backlog) Apply(ctx context.Context, c *backlog.Change) error {
 	if c.Result != nil {
 		result[attrResult], result[attrResultRef] = calls.Data(c.Result), nil
 		if len(c.Result) > inlineResult {
-			ref, err := b.writeParts(ctx, c.ID, c.Result, b.partsUntil(&c.To))
+			ref, err := b.resultParts(ctx, c)
 			if err != nil {
 				return err
 			}
@@ -90,9 +97,13 @@ func (b *Backlog) Apply(ctx context.Context, c *backlog.Change) error {
 	out, err := b.conn.Update(ctx, "queue."+c.To.State.String(), b.change(c, result))
 	if calls.ConditionFailed(err) {
 		if ref, ok := calls.Text(result, attrResultRef); ok {
+			b.written.forget(ref)
 			b.dropParts(ctx, c.ID, ref)
 		}
 		return b.whyNot(ctx, c.ID, calls.OldItem(err))
+	}
+	if ref, ok := calls.Text(result, attrResultRef); ok && !calls.Throttled(err) {
+		b.written.forget(ref) // it is named by the job, or nobody knows
 	}
 	if err != nil {
 		return err

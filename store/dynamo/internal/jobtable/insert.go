@@ -54,11 +54,10 @@ func (b *Backlog) Insert(ctx context.Context, j *backlog.Job, payload []byte, si
 	return old, notTaken(err)
 }
 
-// notTaken marks an error that says that DynamoDB had no capacity: no job was taken in. The control item, which is what
+// notTaken marks an error that says that DynamoDB had no capacity: no job was taken in, or changed. The control item, which is what
 // makes a job, is written last.
 func notTaken(err error) error {
-	var throttled *calls.ThrottledError
-	if errors.As(err, &throttled) {
+	if calls.Throttled(err) {
 		return errors.Join(backlog.ErrBusy, err)
 	}
 	return err

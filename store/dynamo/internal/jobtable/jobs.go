@@ -68,17 +68,18 @@ const (
 // Each KB that payload or result are longer costs one unit when it is written and one when it is dropped; an idempotency key 1, and 1
 // when the job is removed; a renewed lease 1; a webhook that is due 2. The table's TTL removes
 // jobs for nothing. Get costs 1 read unit. List reads the shards in order, some 6 jobs a read unit, those that the
-// filters leave out included; List of unfinished jobs or of due webhooks reads the indexes instead. Census reads all jobs;
-// one of more than 64 MB is kept for 5 minutes.
+// filters leave out included; List of unfinished jobs or of due webhooks reads the indexes instead. Census reads all
+// jobs once in 5 minutes or less often, for all processes together.
 type Backlog struct {
-	cfg    Config
-	conn   *calls.Conn
-	table  string
-	shards int
-	ttl    bool // the table removes what has expired
-	log    *slog.Logger
-	recent *recent
-	census *censusMemory
+	cfg     Config
+	conn    *calls.Conn
+	table   string
+	shards  int
+	ttl     bool // the table removes what has expired
+	log     *slog.Logger
+	recent  *recent
+	written *written
+	census  *censusMemory
 }
 
 var _ backlog.Store = (*Backlog)(nil)
@@ -94,6 +95,8 @@ type Config struct {
 	MaxPayload int
 	// Grace is how long what is past its time is still found.
 	Grace time.Duration
+	// CensusFor is how long a census is kept at least. Zero means 5 minutes; below zero each one is new, and consistent.
+	CensusFor time.Duration
 	// Logger is told of damaged jobs.
 	Logger *slog.Logger
 }
@@ -106,7 +109,10 @@ const (
 
 // Open reads how the jobs of a table are spread, or decides it for a new one.
 func Open(ctx context.Context, cfg Config, conn *calls.Conn) (*Backlog, error) {
-	b := &Backlog{cfg: cfg, conn: conn, table: cfg.Table, log: cfg.Logger, recent: newRecent(), census: &censusMemory{}}
+	b := &Backlog{cfg: cfg, conn: conn, table: cfg.Table, log: cfg.Logger, recent: newRecent(), written: newWritten(), census: &censusMemory{turn: make(chan struct{}, 1)}}
+	if cfg.CensusFor == 0 {
+		b.cfg.CensusFor = keptCensus
+	}
 	if err := b.readLayout(ctx); err != nil {
 		return nil, fmt.Errorf("dynamo: the layout of table %s: %w", b.table, err)
 	}

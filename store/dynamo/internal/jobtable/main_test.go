@@ -104,7 +104,7 @@ const ages = 250 * 365 * 24 * time.Hour
 
 // config is how the suites' stores are configured.
 func config(table string) jobtable.Config {
-	return jobtable.Config{Table: table, MaxPayload: 4 << 20, Grace: ages, Logger: slog.New(slog.DiscardHandler)}
+	return jobtable.Config{Table: table, MaxPayload: 4 << 20, Grace: ages, CensusFor: -1, Logger: slog.New(slog.DiscardHandler)}
 }
 
 // openAt opens a store on a table.

@@ -268,5 +268,10 @@ func idTime(id backlog.ID) time.Time {
 	return time.UnixMilli(1735689600000 + int64(id>>22))
 }
 
+// idAt is the smallest ID that is drawn at a time; one before 2025 is none.
+func idAt(t time.Time) backlog.ID {
+	return backlog.ID(max(t.UnixMilli()-1735689600000, 0) << 22)
+}
+
 // now is the time as items have it.
 func now() time.Time { return time.Now().UTC() }

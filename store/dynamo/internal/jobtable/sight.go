@@ -1,9 +1,12 @@
 package jobtable
 
 import (
+	"cmp"
 	"context"
+	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/forebay-ai/forebay/backlog"
 	"github.com/forebay-ai/forebay/llm"
@@ -55,14 +58,27 @@ func (b *Backlog) sight(ctx context.Context, op string, limit int, leases bool) 
 		all.Go(func() { seen[i], errs[i] = b.entries(ctx, b.stream(op, p.walk), p.model, most) })
 	}
 	all.Wait()
-	sum := backlog.Sights{Whole: true}
-	for i := range parts {
-		if errs[i] != nil {
-			return backlog.Sights{}, errs[i]
-		}
-		sum.Jobs, sum.Whole = append(sum.Jobs, seen[i].Jobs...), sum.Whole && seen[i].Whole
+	if err := cmp.Or(errs...); err != nil {
+		return backlog.Sights{}, err
 	}
-	return sum, nil
+	return joined(seen), nil
+}
+
+// joined is what several looks have seen, each of one partition of an index.
+func joined(seen []backlog.Sights) backlog.Sights {
+	sum := backlog.Sights{Whole: true}
+	for i := range sum.Through {
+		sum.Through[i] = math.MaxInt64
+	}
+	for _, part := range seen {
+		sum.Jobs, sum.Whole = append(sum.Jobs, part.Jobs...), sum.Whole && part.Whole
+		for i, id := range part.Through {
+			if id != 0 {
+				sum.Through[i] = min(sum.Through[i], id)
+			}
+		}
+	}
+	return sum
 }
 
 // entries reads the entries of one partition of an index.
@@ -74,7 +90,7 @@ func (b *Backlog) entries(ctx context.Context, s *stream, model backlog.Sighting
 			return all, err
 		}
 		if limit > 0 && len(all.Jobs) >= limit {
-			all.Whole = false
+			all.Whole, all.Through[model.Band.Index()] = false, max(through(it, model.Band), 1)
 			return all, nil
 		}
 		name, _ := calls.Text(it, AttrID)
@@ -84,6 +100,14 @@ func (b *Backlog) entries(ctx context.Context, s *stream, model backlog.Sighting
 			all.Jobs = append(all.Jobs, model)
 		}
 	}
+}
+
+// through is the ID that a job would have that is in the index where this one is, and never waited for an attempt: those of
+// the same band and shard with a smaller one come before it.
+func through(it calls.Item, band llm.Priority) backlog.ID {
+	score, _ := calls.Number(it, AttrScore)
+	at := time.UnixMilli(score).Add(-backlog.Config{}.PriorityScore(&backlog.Job{Status: backlog.Status{Band: band}}).Sub(time.Time{}))
+	return idAt(at)
 }
 
 // jobs reads jobs consistently, in the order of ids, which have no ID twice. Those that are not there or damaged are left out.

@@ -16,11 +16,12 @@ import (
 
 // walk says which items of a shard are read, in which order.
 type walk struct {
-	shard string // or, of IndexReady, its partition
-	index string // empty: the table, consistently
-	after string // the ID that the walk begins behind; empty: the beginning. Not with an index
-	down  bool   // the largest first
-	page  int    // items a page; zero: as many as 1 MB
+	shard  string // or, of IndexReady, its partition
+	index  string // empty: the table, consistently
+	after  string // the ID that the walk begins behind; empty: the beginning. Not with an index
+	down   bool   // the largest first
+	page   int    // items a page; zero: as many as 1 MB
+	behind bool   // what is read may be a second old, for half the price
 }
 
 // stream reads the items of a walk one after the other.
@@ -67,9 +68,10 @@ func (s *stream) request() *dynamodb.QueryInput {
 		TableName: &s.b.table, KeyConditionExpression: &condition, ScanIndexForward: &forward,
 		ExpressionAttributeNames: e.Names, ExpressionAttributeValues: e.Values, ExclusiveStartKey: s.next,
 	}
-	if s.walk.index == "" {
+	if s.walk.index == "" && !s.walk.behind {
 		in.ConsistentRead = calls.Yes()
-	} else {
+	}
+	if s.walk.index != "" {
 		in.IndexName = &s.walk.index
 	}
 	if s.walk.page > 0 {
