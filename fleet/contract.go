@@ -17,6 +17,8 @@ var ErrChanged = errors.New("fleet: the grants were changed by another gateway")
 type Member struct {
 	// ID names the gateway: another one after each start. Up to 64 bytes of printable ASCII without spaces.
 	ID string
+	// Place says where it runs, as Config.Place does; empty for nowhere in particular.
+	Place string
 	// Beat counts its beats. Whoever sees it stand still knows that the gateway is gone, without comparing clocks.
 	Beat uint64
 	// News is the number of the last news that it told; 0 before the first.
@@ -63,6 +65,7 @@ type Spending struct {
 // News is what a gateway told at once. Numbers begin at 1 and have no gaps.
 type News struct {
 	Number uint64
+	At     time.Time // when it was first to be told, by the clock of who tells it; zero where an older version told it, which did not say
 	Spent  []Spending
 }
 

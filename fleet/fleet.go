@@ -2,7 +2,9 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,7 +17,9 @@ type Fleet struct {
 
 	// What follows belongs to the goroutine of Join and, after that, of Run.
 	beat     uint64
+	began    time.Time // the first one
 	seen     map[string]*sighting
+	parted   map[string]parting // members that the store has no more
 	shares   shares
 	news     telling
 	joined   int       // beats that the store answered
@@ -31,7 +35,17 @@ type sighting struct {
 	Member
 	moved time.Time // when it was seen to beat, by this gateway's clock
 	heard uint64    // the number of its last news that was taken over
+	met   uint64    // that of its last news when it was seen first
 }
+
+// parting is what is remembered of a member that the store has no more: it may come back.
+type parting struct {
+	heard uint64
+	at    time.Time
+}
+
+// partingLife is for how long; stores keep news for an hour or two.
+const partingLife = 3 * time.Hour
 
 // Status is how a fleet looks from here.
 type Status struct {
@@ -51,7 +65,7 @@ func New(cfg Config) (*Fleet, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	f := &Fleet{cfg: cfg.withDefaults(), seen: map[string]*sighting{}}
+	f := &Fleet{cfg: cfg.withDefaults(), seen: map[string]*sighting{}, parted: map[string]parting{}}
 	f.shares.use = map[string]int{}
 	f.status = Status{ID: cfg.ID, Members: []string{cfg.ID}}
 	return f, nil
@@ -94,7 +108,7 @@ func (f *Fleet) leave(ctx context.Context) {
 	defer cancel()
 	_ = f.tell(ctx, time.Now()) // where the store fails the others find the silence, later
 	f.beat++
-	_, _ = f.cfg.Store.Beat(ctx, Member{ID: f.cfg.ID, Beat: f.beat, News: f.news.told, Left: true})
+	_, _ = f.cfg.Store.Beat(ctx, Member{ID: f.cfg.ID, Place: f.cfg.Place, Beat: f.beat, News: f.news.told, Left: true})
 }
 
 // note logs where the store begins or ceases to fail.
@@ -110,6 +124,9 @@ func (f *Fleet) note(err error) {
 
 // step is one beat.
 func (f *Fleet) step(ctx context.Context, now time.Time) error {
+	if f.began.IsZero() {
+		f.began = now
+	}
 	err := f.exchange(ctx, now)
 	if f.answered.Before(now) {
 		f.cutOff(now)
@@ -140,7 +157,7 @@ func (f *Fleet) exchange(ctx context.Context, now time.Time) error {
 	untold := f.tell(ctx, now)
 	f.beat++
 	demand := f.shares.demand(f.cfg.Demand(now))
-	me := Member{ID: f.cfg.ID, Beat: f.beat, News: f.news.told, Demand: demand, Open: f.cfg.Open()}
+	me := Member{ID: f.cfg.ID, Place: f.cfg.Place, Beat: f.beat, News: f.news.told, Demand: demand, Open: f.cfg.Open()}
 	state, err := f.cfg.Store.Beat(ctx, me)
 	if err != nil {
 		return err
@@ -161,13 +178,8 @@ func (f *Fleet) exchange(ctx context.Context, now time.Time) error {
 	if err := f.adjust(ctx, state.Grants, alive, now); err != nil {
 		return err
 	}
-	if err := f.hear(ctx, now); err != nil {
-		return err
-	}
-	if err := f.bury(ctx, now); err != nil {
-		return err
-	}
-	return untold
+	unheard := f.hear(ctx, now)
+	return errors.Join(unheard, f.bury(ctx, now), untold)
 }
 
 // overlook leaves out of the others' silence the time in which this gateway could not have heard them: or the first that
@@ -189,36 +201,54 @@ func (f *Fleet) meet(members []Member, now time.Time) {
 		there[m.ID] = true
 		s := f.seen[m.ID]
 		if s == nil {
-			// Who joins takes over what was told lately: the ledger may not have had it when budgets were restored.
-			s = &sighting{moved: now, heard: m.News - min(m.News, newsAtJoin)}
+			s = &sighting{moved: now, met: m.News, heard: f.heardOf(&m, now)}
 			f.seen[m.ID] = s
 		} else if s.Beat != m.Beat {
 			s.moved = now
 		}
 		s.Member = m
 	}
-	for id := range f.seen {
+	for id, s := range f.seen {
 		if !there[id] {
+			f.parted[id] = parting{s.heard, now}
 			delete(f.seen, id)
 		}
 	}
+	maps.DeleteFunc(f.parted, func(_ string, p parting) bool { return now.Sub(p.at) > partingLife })
 }
 
-// bury removes one member that has been silent for long, and whose news were heard by all that beat.
+// bury removes one member that has been silent for long, and whose news were heard by all that beat. One whose news cannot be heard
+// is given twice as long: they go with it.
 func (f *Fleet) bury(ctx context.Context, now time.Time) error {
 	for id, s := range f.seen {
-		if id != f.cfg.ID && now.Sub(s.moved) > 2*f.cfg.goneAfter() {
+		long := 2 * f.goneAfter(s)
+		if s.heard < s.News {
+			long *= 2
+		}
+		if id != f.cfg.ID && now.Sub(s.moved) > long {
 			return f.cfg.Store.Leave(ctx, id)
 		}
 	}
 	return nil
 }
 
+// gone says that another member does not live any more, as far as can be told.
+func (f *Fleet) gone(s *sighting, now time.Time) bool {
+	return s.Left || now.Sub(s.moved) >= f.goneAfter(s)
+}
+
+func (f *Fleet) goneAfter(s *sighting) time.Duration {
+	if s.Place != "" && s.Place == f.cfg.Place {
+		return f.cfg.placeFreeAfter()
+	}
+	return f.cfg.goneAfter()
+}
+
 // alive are the members that beat, in the order of their names. This gateway is always among them.
 func (f *Fleet) alive(now time.Time) []Member {
 	all := []Member{}
 	for id, s := range f.seen {
-		if id == f.cfg.ID || !s.Left && now.Sub(s.moved) < f.cfg.goneAfter() {
+		if id == f.cfg.ID || !f.gone(s, now) {
 			all = append(all, s.Member)
 		}
 	}

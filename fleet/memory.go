@@ -79,7 +79,7 @@ func (m *Memory) Told(ctx context.Context, id string, after uint64) ([]News, err
 	var all []News
 	for _, n := range m.news[id] {
 		if n.Number > after {
-			all = append(all, News{Number: n.Number, Spent: slices.Clone(n.Spent)})
+			all = append(all, News{Number: n.Number, At: n.At, Spent: slices.Clone(n.Spent)})
 		}
 	}
 	return all, nil

@@ -122,9 +122,10 @@ type Store interface {
 }
 
 // Sharer is what a Store has beside that several processes use at the same time: their reservations are none of an earlier
-// process that died.
+// process that died. Only such a store leaves a batch written in part.
 type Sharer interface {
-	// Abandoned removes the reservations whose lease ended a minute or longer before now, because whoever made them
-	// is gone, and returns them: each of them once, to one of all who ask.
+	// Abandoned takes over the reservations whose lease ended a minute or longer before now, because whoever made them
+	// is gone, and returns them: each of them to one of all who ask. That one books it, and releases it with the batch that does; where
+	// it does not within some ten minutes, because it is gone too, another one is given it.
 	Abandoned(ctx context.Context, now time.Time) ([]Hold, error)
 }

@@ -11,5 +11,6 @@
 // estimates, and listed. A death takes with it what was booked since the last write (50 ms by
 // default) and is not reserved there, and calls in progress to which no budget applies.
 //
-// It knows no prices: they are in the records that it gets. One process at a time uses a store.
+// It knows no prices: they are in the records that it gets. One process at a time uses a store, or several where the store is a Sharer; what
+// these spend the budgets are told by package fleet, or by Refresh.
 package ledger

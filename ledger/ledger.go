@@ -37,6 +37,9 @@ type Config struct {
 	// Flush is how long a booking stays in memory at most while the store works: what a
 	// crash may lose. 1 ms to 1 min. Zero means 50 ms.
 	Flush time.Duration
+	// Refresh says that Refresh is called: what budgets were told of two days is kept in memory for it, some 300 bytes for
+	// each of their accounts. It is for a Store that several processes share.
+	Refresh bool
 	// MaxAccounts bounds the rows in memory that are not written yet, some 400 bytes each: what
 	// has no room is booked without its names, on the account Other. Zero means 65,536.
 	MaxAccounts int
@@ -56,8 +59,10 @@ type Ledger struct {
 	estimate func(*llm.Request) int64
 	flush    time.Duration
 	max      int
-	onDrop   func(int64)
-	log      *slog.Logger
+	// refreshes is Config.Refresh.
+	refreshes bool
+	onDrop    func(int64)
+	log       *slog.Logger
 
 	prefix    string // of the holds' IDs: different in every process
 	last      atomic.Uint64
@@ -70,7 +75,10 @@ type Ledger struct {
 	pending pending
 	calls   map[callKey]*holds
 	watches map[*watch]struct{}
-	told    bool // that bookings lose their names; until the store works again
+	told    bool        // that bookings lose their names; until the store works again
+	others  *refreshing // nil where nobody shares the store, or there are no budgets
+
+	refreshed atomic.Int64 // when budgets were told last what others spent, in Unix nanoseconds
 }
 
 // Open reads what budgets have to know, books the calls that were in progress when the
@@ -81,7 +89,8 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		return nil, err
 	}
 	l := &Ledger{
-		store: cfg.Store, budgets: cfg.Budgets, estimate: cfg.Estimate, onDrop: cfg.OnDrop, log: cfg.Logger,
+		refreshes: cfg.Refresh,
+		store:     cfg.Store, budgets: cfg.Budgets, estimate: cfg.Estimate, onDrop: cfg.OnDrop, log: cfg.Logger,
 		flush: cmp.Or(cfg.Flush, defaultFlush), max: cmp.Or(cfg.MaxAccounts, defaultMaxAccounts),
 		prefix: strconv.FormatUint(rand.Uint64(), 36) + "-",
 		gate:   newGate(), kick: make(chan struct{}, 1),
@@ -178,9 +187,11 @@ func (l *Ledger) charge(h *held, a budget.Account, microUSD int64, now, at time.
 // then dropped is true, and first says that it is the first time in an outage.
 func (l *Ledger) bookLocked(a Account, sum Amounts, now time.Time) (dropped, first bool) {
 	if !l.pending.add(a, sum, l.max) {
-		l.pending.force(nameless(now), sum)
+		a = nameless(now)
+		l.pending.force(a, sum)
 		dropped, first, l.told = true, !l.told, true
 	}
+	l.others.add(&a, sum.MicroUSD)
 	return dropped, first
 }
 

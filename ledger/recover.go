@@ -17,7 +17,7 @@ func (l *Ledger) recover(ctx context.Context) error {
 		left, err := s.Abandoned(ctx, time.Now())
 		l.bookLeft(left)
 		l.recovered = left
-		if len(left) > 0 { // nobody else has them any more
+		if len(left) > 0 { // others have them again if this process dies before
 			err = errors.Join(err, l.post(context.WithoutCancel(ctx)))
 		}
 		return err
@@ -63,6 +63,7 @@ func (l *Ledger) bookLeft(left []Hold) {
 	for _, h := range left {
 		l.mu.Lock()
 		dropped, first := l.bookLocked(h.Account, Amounts{Calls: 1, MicroUSD: h.MicroUSD, EstimatedMicroUSD: h.MicroUSD}, now)
+		l.pending.release(h.ID) // with what it is booked by
 		l.mu.Unlock()
 		if l.budgets != nil {
 			l.budgets.SettleFor(owner(&h.Account), h.MicroUSD, h.Day)
@@ -85,14 +86,21 @@ func (l *Ledger) restore(ctx context.Context, now time.Time) error {
 	}
 	l.budgets.Advance(now)
 	today := dayOf(now)
-	month := today.AddDate(0, 0, 1-today.Day())
+	month, recent := today.AddDate(0, 0, 1-today.Day()), yesterday(now)
 	by := dimensions(l.budgets.Rules())
-	if err := l.restoreDays(ctx, Query{From: month, To: today, By: by, Limit: math.MaxInt32}, month); err != nil {
+	if err := l.restoreDays(ctx, Query{From: month, To: recent, By: by, Limit: math.MaxInt32}, month); err != nil {
 		return err
 	}
-	return l.restoreDays(ctx, Query{From: today, To: today.AddDate(0, 0, 1), By: by, Limit: math.MaxInt32}, now)
+	l.mu.Lock()
+	if _, shared := l.store.(Sharer); shared && l.refreshes {
+		l.others = newRefreshing(recent, by)
+		l.refreshed.Store(now.UnixNano())
+	}
+	l.mu.Unlock()
+	return l.restoreDays(ctx, Query{From: recent, To: today.AddDate(0, 0, 1), By: append([]Dimension{ByDay}, by...), Limit: math.MaxInt32}, now)
 }
 
+// restoreDays tells the budgets of some days: of each by itself where they are grouped by it, else of all at a time.
 func (l *Ledger) restoreDays(ctx context.Context, q Query, at time.Time) error {
 	if !q.From.Before(q.To) {
 		return nil
@@ -101,8 +109,16 @@ func (l *Ledger) restoreDays(ctx context.Context, q Query, at time.Time) error {
 	if err != nil {
 		return err
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for i := range rows {
-		l.budgets.Restore(owner(&rows[i].Account), at, rows[i].MicroUSD)
+		a := &rows[i].Account
+		day := at
+		if !a.Day.IsZero() {
+			day = a.Day
+			l.others.add(a, rows[i].MicroUSD)
+		}
+		l.budgets.Restore(owner(a), day, rows[i].MicroUSD)
 	}
 	return nil
 }

@@ -101,6 +101,9 @@ func (l *Ledger) Erase(ctx context.Context, tenant, user string) error {
 	if err := l.store.ErasePostings(ctx, name(tenant), name(user)); err != nil {
 		return unavailable("the books were not changed", err)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.others.erase(name(tenant), name(user), &l.pending)
 	return nil
 }
 

@@ -132,6 +132,9 @@ func TestReservationsOfOthers(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- l.Run(ctx) }()
 		time.Sleep(time.Second)
+		if err := store.Post(t.Context(), ledger.Batch{Held: []ledger.Hold{hold("died later")}}); err != nil {
+			t.Fatal(err)
+		}
 		store.dies(hold("died later"))
 		time.Sleep(2 * time.Minute)
 		stop()

@@ -25,7 +25,8 @@ const (
 // or not, and each booking once. From is cut to its day and To rounded up to one; where one is zero, there
 // is no bound. Without groups there is one row, or none where nothing was booked. A wrong query, and one with more
 // than 250,000 groups and a limit above 1,000, gives an *llm.Error of kind CallerInvalidRequest, a store that
-// cannot be read one of kind ForebayUnavailable. With a limit of up to 1,000 there may be any number of groups, and the
+// cannot be read one of kind ForebayUnavailable, and so does one that several processes share while a batch is half written
+// that cannot be completed. With a limit of up to 1,000 there may be any number of groups, and the
 // memory is bounded by the limit and by what is not written yet.
 //
 // It waits for a write in progress, and a write waits for the part of it that is about the
@@ -41,6 +42,9 @@ func (l *Ledger) Spend(ctx context.Context, q Query) ([]Row, error) {
 	for try := 0; ; try++ {
 		var rows []Row
 		var done bool
+		if err := l.complete(ctx); err != nil {
+			return nil, unavailable("the books cannot be read", err)
+		}
 		if limit <= mostTop && len(q.By) > 0 {
 			rows, done, err = l.top(ctx, q, try == 0)
 		} else {
@@ -122,7 +126,7 @@ func (l *Ledger) gather(ctx context.Context, g *groups, beside bool) (quiet bool
 			g.add(a, sum)
 		}
 	})
-	return !w.dirty, g.bounded()
+	return !w.dirty && !l.halfLocked(), g.bounded()
 }
 
 // watch registers w at a moment at which nothing is being written.

@@ -13,7 +13,7 @@ const mostTop = 1000
 // those that are pending or were written to since: the latter are asked for by name while nothing is written, and get
 // what is pending. It is exact. A group that is neither is as it was when the first were read, and came after all of
 // them; they have not become less since, for amounts only grow. It is false where a name was erased meanwhile, which is the
-// exception; not where beside is false, since nothing is written then.
+// exception, and where a batch failed; not for the former where beside is false, since nothing is written then.
 func (l *Ledger) top(ctx context.Context, q Query, beside bool) (all []Row, done bool, err error) {
 	w := &watch{query: &q, groups: map[Account]struct{}{}}
 	var rows []Row
@@ -35,8 +35,8 @@ func (l *Ledger) top(ctx context.Context, q Query, beside bool) (all []Row, done
 			return nil, false, err
 		}
 	}
-	g := l.changed(w)
-	if w.dirty {
+	g, half := l.changed(w)
+	if w.dirty || half {
 		return nil, false, nil
 	}
 	rows = slices.DeleteFunc(rows, func(r Row) bool { return g.sums[r.Account] != nil })
@@ -56,9 +56,9 @@ func (l *Ledger) top(ctx context.Context, q Query, beside bool) (all []Row, done
 }
 
 // changed are the groups that are pending, with what is, and those that were written to since w was registered.
-// Nothing may be written until they were read.
-func (l *Ledger) changed(w *watch) groups {
-	g := groups{query: *w.query, sums: map[Account]*Amounts{}}
+// Nothing may be written until they were read. half says that a part of what is pending may be written.
+func (l *Ledger) changed(w *watch) (g groups, half bool) {
+	g = groups{query: *w.query, sums: map[Account]*Amounts{}}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pending.each(func(a Account, sum *Amounts) {
@@ -69,5 +69,5 @@ func (l *Ledger) changed(w *watch) groups {
 	for group := range w.groups {
 		g.add(group, &Amounts{})
 	}
-	return g
+	return g, l.halfLocked()
 }
