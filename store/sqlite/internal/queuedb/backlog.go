@@ -81,7 +81,7 @@ func Open(path string, log *slog.Logger) (*Backlog, error) {
 // connect opens the file. Where that fails for want of space, the reserve makes room.
 func (b *Backlog) connect() error {
 	db, err := sqlfile.Open(b.path, queueLayout())
-	if fullDisk(err) && b.reserve.giveUp() {
+	for fullDisk(err) && b.reserve.giveUp() {
 		db, err = sqlfile.Open(b.path, queueLayout())
 	}
 	if err == nil {

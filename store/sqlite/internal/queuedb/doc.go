@@ -18,7 +18,8 @@
 // log says nothing of a sync that failed, so the goroutine that writes does it.
 //
 // On a full disk new jobs are refused, and a file that only takes up space, queue.db.reserve,
-// is given up so that jobs which are running can end. It is taken again when there is room.
+// is given up part by part so that jobs which are running can end. It is taken again when
+// there is room.
 //
 // # Damage
 //

@@ -71,10 +71,15 @@ func TestFullDisk(t *testing.T) {
 	// Others fill the disk, while jobs go on being taken in.
 	ballast, err := os.Create(filepath.Join(dir, "ballast"))
 	must(t, err)
-	for part := make([]byte, 1<<16); err == nil; {
-		_, err = ballast.Write(part)
+	fill := func() {
+		for _, size := range []int{1 << 16, 1 << 12} {
+			part := make([]byte, size)
+			for err := error(nil); err == nil; {
+				_, err = ballast.Write(part)
+			}
+		}
 	}
-	err = nil
+	fill()
 	n := running
 	for ; err == nil && n < 10_000; n++ {
 		j := job(n)
@@ -85,6 +90,9 @@ func TestFullDisk(t *testing.T) {
 	}
 	for n := range running {
 		apply(t, b, completion(n))
+		if n%4 == 0 {
+			fill() // what was given up for the ends is there for others as well
+		}
 	}
 	for n := range running {
 		if stage(t, b, n) != 3 {

@@ -9,7 +9,7 @@ import (
 	"github.com/forebay-ai/forebay/store/sqlite/internal/sqlfile"
 )
 
-// makeRoom gives up the reserve when the disk is full, and refuses new jobs. It
+// makeRoom gives up some of the reserve when the disk is full, and refuses new jobs. It
 // reports false where the rest of the group is to be tried again.
 func (b *Backlog) makeRoom(culprit *write) (finished bool) {
 	if !b.reserve.short() {

@@ -15,52 +15,61 @@ const (
 	// end when it is full: the ends of a few hundred with results of 4 KiB, at about
 	// 12 KiB each in the log.
 	reserveBytes = 4 << 20
-	// reserveSlack has to be free beyond the reserve before it is taken again: a disk at
+	// reservePart is what is given up at a time. Others write to the disk too, and use up
+	// what they find: the books, the log of calls. What a change needs is given up right
+	// before it is tried again, so that little of it is theirs.
+	reservePart = 64 << 10
+	// reserveSlack has to be free beyond the reserve before it is whole again: a disk at
 	// the brink would be full again at once.
 	reserveSlack = 1 << 20
-	// reserveEvery is how often it is tried to take the reserve again.
+	// reserveEvery is how often it is tried to make the reserve whole again.
 	reserveEvery = 250 * time.Millisecond
 )
 
-// reserve is space on the disk that is given up when it is full. But for short, its
-// methods belong to the goroutine that writes.
+// reserve is space on the disk that is given up part by part when it is full. But for
+// short, its methods belong to the goroutine that writes.
 type reserve struct {
 	path  string
-	held  bool
 	tried time.Time
-	away  atomic.Bool // it was given up, or could not be taken
+	away  atomic.Bool // some of it was given up, or could not be taken
 }
 
 // short reports that the disk was full when it was last tried.
 func (r *reserve) short() bool { return r.away.Load() }
 
-// take takes the reserve where it is not there.
-func (r *reserve) take() error {
-	if info, err := os.Stat(r.path); err == nil && info.Size() == reserveBytes {
-		r.held = true
-		r.away.Store(false)
-		return nil
-	}
-	r.tried = time.Now()
-	r.away.Store(true)
-	err := r.write()
+// size is how much there is.
+func (r *reserve) size() int64 {
+	info, err := os.Stat(r.path)
 	if err != nil {
-		return errors.Join(err, sqlfile.Remove(r.path))
+		return 0
 	}
-	r.held = true
+	return info.Size()
+}
+
+// take takes what is missing of the reserve. Where there is no room for all of it, it
+// stays as it was.
+func (r *reserve) take() error {
+	had := r.size()
+	if had != reserveBytes {
+		r.tried = time.Now()
+		r.away.Store(true)
+		if err := r.write(had); err != nil {
+			return errors.Join(err, r.cut(had))
+		}
+	}
 	r.away.Store(false)
 	return nil
 }
 
-// write writes the file: a sparse one would keep nothing back.
-func (r *reserve) write() error {
-	f, err := os.OpenFile(r.path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+// write writes the file behind what there is of it: a sparse one would keep nothing back.
+func (r *reserve) write(had int64) error {
+	f, err := os.OpenFile(r.path, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
 	part := make([]byte, 1<<20)
-	for written := 0; err == nil && written < reserveBytes+reserveSlack; written += len(part) {
-		_, err = f.Write(part)
+	for at := had; err == nil && at < reserveBytes+reserveSlack; at += int64(len(part)) {
+		_, err = f.WriteAt(part, at)
 	}
 	// Some file systems look for the space only when they write.
 	if err == nil {
@@ -72,7 +81,15 @@ func (r *reserve) write() error {
 	return errors.Join(err, f.Close())
 }
 
-// again tries to take the reserve again, now and then.
+// cut has no more than size of it left.
+func (r *reserve) cut(size int64) error {
+	if size <= 0 {
+		return sqlfile.Remove(r.path)
+	}
+	return os.Truncate(r.path, size)
+}
+
+// again tries to make the reserve whole again, now and then.
 func (r *reserve) again() bool {
 	if time.Since(r.tried) < reserveEvery {
 		return false
@@ -80,12 +97,12 @@ func (r *reserve) again() bool {
 	return r.take() == nil
 }
 
-// giveUp gives the space back, and reports whether there was any.
+// giveUp gives a part of the space back, and reports whether there was any.
 func (r *reserve) giveUp() bool {
-	_, err := os.Stat(r.path)
-	r.held, r.tried = false, time.Now()
+	had := r.size()
+	r.tried = time.Now()
 	r.away.Store(true)
-	return err == nil && sqlfile.Remove(r.path) == nil
+	return had > 0 && r.cut(had-reservePart) == nil
 }
 
 // fullDisk reports whether an error says that there is no space. SQLite says something
