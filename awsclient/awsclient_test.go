@@ -77,7 +77,7 @@ func load(t *testing.T, o awsclient.Options) *awsclient.Set {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := awsclient.New(cfg, o)
+	set := awsclient.New(cfg, awsclient.Clients{})
 	t.Cleanup(set.Close)
 	return set
 }
@@ -341,5 +341,5 @@ func TestStreams(t *testing.T) {
 	if err != nil || string(text) != "first last" {
 		t.Errorf("%q %v", text, err)
 	}
-	awsclient.New(cfg, o).Close()
+	awsclient.New(cfg, awsclient.Clients{}).Close()
 }

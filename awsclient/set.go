@@ -1,20 +1,35 @@
 package awsclient
 
 import (
-	"time"
+	"context"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+
+	"github.com/forebay-ai/forebay/awsclient/connect"
 )
+
+// Options configure Load.
+type Options = connect.Options
+
+// Stats counts what happened on the connections of a Set.
+type Stats = connect.Stats
+
+// Timing is how often something was done, and how long it took altogether.
+type Timing = connect.Timing
+
+// Load is connect.Load: the configuration of AWS for this process, with a pool of
+// connections as its HTTPClient.
+func Load(ctx context.Context, o Options) (aws.Config, error) { return connect.Load(ctx, o) }
 
 // Set has one client for each service, over one pool of connections. It is made once in a
 // process, never changes, and is safe for concurrent use.
 type Set struct {
 	cfg        aws.Config
-	pool       *pool // nil where cfg is not from Load
+	pool       *connect.Pool // nil where cfg is not from Load
 	bedrock    *bedrockruntime.Client
 	dynamodb   *dynamodb.Client
 	cloudwatch *cloudwatch.Client
@@ -30,13 +45,11 @@ type Clients struct {
 	SNS        func(*sns.Options)
 }
 
-// New makes the clients of cfg, which Load gave; with another configuration they work,
-// and Stats stays zero. Of o it uses Clients alone: the rest is in cfg. It opens no
-// connection.
-func New(cfg aws.Config, o Options) *Set {
-	c := o.Clients
+// New makes the clients of cfg, which Load gave, with what c changes; with another
+// configuration they work, and Stats stays zero. It opens no connection.
+func New(cfg aws.Config, c Clients) *Set {
 	s := &Set{cfg: cfg}
-	s.pool, _ = cfg.HTTPClient.(*pool)
+	s.pool, _ = cfg.HTTPClient.(*connect.Pool)
 	s.bedrock = bedrockruntime.NewFromConfig(cfg, func(o *bedrockruntime.Options) {
 		o.Retryer = aws.NopRetryer{} // a call of a model costs: the layer above decides about another
 		apply(o, c.Bedrock)
@@ -71,60 +84,12 @@ func (s *Set) CloudWatch() *cloudwatch.Client { return s.cloudwatch }
 // SNS is the client for topics.
 func (s *Set) SNS() *sns.Client { return s.sns }
 
-// Timing is how often something was done, and how long it took altogether.
-type Timing struct {
-	Count int64
-	Total time.Duration
-}
-
-// Mean is the time of one; 0 where there was none.
-func (t Timing) Mean() time.Duration {
-	if t.Count == 0 {
-		return 0
-	}
-	return t.Total / time.Duration(t.Count)
-}
-
-// Stats counts what happened on a pool since it was made. The numbers are read one by one
-// while it is in use, so they may be a few calls apart.
-type Stats struct {
-	// Requests counts calls over HTTP, each attempt by itself; Failed those without an
-	// answer.
-	Requests, Failed int64
-	// Opened counts connections that were made, Reused requests that went over one that
-	// was there already, Open the connections there are now, DialFailed those that could
-	// not be made.
-	Opened, Reused, Open, DialFailed int64
-	// Renewed counts how often all connections were replaced for their age, Thawed how
-	// often idle ones were thrown away because the process had been stopped.
-	Renewed, Thawed int64
-	// DNS, Connect and TLS are the parts of opening a connection; Resumed counts the
-	// handshakes that resumed a session.
-	DNS, Connect, TLS Timing
-	Resumed           int64
-}
-
-// ReuseRate is the share of requests that needed no new connection, from 0 to 1; 0 before
-// the first.
-func (s Stats) ReuseRate() float64 {
-	if s.Requests == 0 {
-		return 0
-	}
-	return min(float64(s.Reused)/float64(s.Requests), 1)
-}
-
 // Stats tells what happened on the Set's connections.
 func (s *Set) Stats() Stats {
 	if s.pool == nil {
 		return Stats{}
 	}
-	c := &s.pool.counts
-	return Stats{
-		Requests: c.requests.Load(), Failed: c.failed.Load(),
-		Opened: c.opened.Load(), Reused: c.reused.Load(), Open: c.open.Load(), DialFailed: c.dialFailed.Load(),
-		Renewed: c.renewals.Load(), Thawed: c.thaws.Load(),
-		DNS: c.dns.stats(), Connect: c.connect.stats(), TLS: c.handshake.stats(), Resumed: c.resumed.Load(),
-	}
+	return s.pool.Stats()
 }
 
 // Close closes the connections that nobody uses. The Set goes on working after it.

@@ -379,6 +379,12 @@ func TestDeadline(t *testing.T) {
 			{`{"x-forebay-timeout":"50s"}`, "/", "9500ms"},
 			{`{"x-forebay-timeout":"soon"}`, "/", "soon"},
 			{`{"prefer":"wait=3, respond-async"}`, "/", ""},
+			{`{"prefer":"Respond-Async; q=1"}`, "/", ""},
+			{`{"prefer":"respond-asynchronously"}`, "/", "9500ms"},
+			{`{"prefer":"note=\"a, respond-async\""}`, "/", "9500ms"},
+			{`{}`, "/v1/jobs", ""},
+			{`{"x-forebay-timeout":"48h"}`, "/v1/jobs", "48h"},
+			{`{}`, "/v1/jobsons", "9500ms"},
 		} {
 			answer, err := f.Invoke(ctx, []byte(strings.Replace(url("POST", c.path, ""), `{"host"`, strings.TrimSuffix(c.headers, "}")+map[bool]string{true: ","}[c.headers != "{}"]+`"host"`, 1)))
 			if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/forebay-ai/forebay/gateway/form"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -238,7 +239,7 @@ const (
 func (f *Function) bound(ctx context.Context, r *request) {
 	end, ok := ctx.Deadline()
 	r.signed = strings.HasPrefix(r.header.Get("Authorization"), "AWS4-")
-	if !ok || r.signed || f.cfg.Deadline == nil || strings.Contains(strings.Join(r.header["Prefer"], ","), "respond-async") {
+	if !ok || r.signed || f.cfg.Deadline == nil || AboutJobs(r.url.Path, r.header) {
 		return
 	}
 	operation, ok := strings.CutPrefix(r.url.Path, operationsPath)
@@ -257,6 +258,14 @@ func (f *Function) bound(ctx context.Context, r *request) {
 	if asked == 0 || asked > left {
 		r.header.Set(timeoutHeader, fmt.Sprintf("%dms", left.Milliseconds()))
 	}
+}
+
+const jobsPath = "/v1/jobs"
+
+// AboutJobs says that a request is about durable jobs, or asks to be made as one (RFC 7240):
+// it makes no call in its own time.
+func AboutJobs(path string, h http.Header) bool {
+	return path == jobsPath || strings.HasPrefix(path, jobsPath+"/") || form.Prefer(h["Prefer"]).Async
 }
 
 // parseTimeout reads milliseconds, or a number with a unit, as the gateway does.

@@ -6,7 +6,11 @@ import (
 	"io"
 	"os"
 
-	"github.com/forebay-ai/forebay/awsclient"
+	put "github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
+	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
+
+	"github.com/forebay-ai/forebay/awsclient/connect"
 	"github.com/forebay-ai/forebay/telemetry/cloudwatch"
 	"github.com/forebay-ai/forebay/telemetry/cloudwatch/names"
 )
@@ -18,7 +22,7 @@ type CloudWatch struct {
 	// Sink is the sink's configuration, without Client and Writer.
 	Sink cloudwatch.Config
 	// AWS is how CloudWatch is reached.
-	AWS awsclient.Options
+	AWS connect.Options
 }
 
 func (f *File) cloudWatch() CloudWatch {
@@ -26,7 +30,7 @@ func (f *File) cloudWatch() CloudWatch {
 	at := func(member string) []string { return []string{"metrics", "cloudwatch", member} }
 	c := CloudWatch{
 		Enabled: v.Bool(at("enabled")...), EMF: v.Text(at("emf")...) == "stdout",
-		AWS: awsclient.Options{Region: v.Text(at("region")...), Endpoint: v.Text(at("endpoint")...), Attempts: 1, Concurrency: 2},
+		AWS: connect.Options{Region: v.Text(at("region")...), Endpoint: v.Text(at("endpoint")...), Attempts: 1, Concurrency: 2},
 		Sink: cloudwatch.Config{
 			Namespace: v.Text(at("namespace")...), Dimensions: map[string]string{}, By: []names.Dimension{},
 			MaxSeries: int(v.Int(at("max_series")...)), Interval: v.Duration(at("interval")...),
@@ -53,12 +57,20 @@ func (c CloudWatch) Open(ctx context.Context, with cloudwatch.Config) (*cloudwat
 		cfg.Writer = os.Stdout
 		return cloudwatch.New(cfg)
 	}
-	aws, err := awsclient.Load(ctx, c.AWS)
+	aws, err := connect.Load(ctx, c.AWS)
 	if err != nil {
 		return nil, fmt.Errorf("metrics.cloudwatch: %w", err)
 	}
-	cfg.Client = awsclient.New(aws, c.AWS).CloudWatch()
+	cfg.Client = put.NewFromConfig(aws, c.protocol)
 	return cloudwatch.New(cfg)
+}
+
+// protocol has the client speak the older of CloudWatch's two protocols to an endpoint of the
+// file: AWS understands both, emulators mostly that one alone.
+func (c CloudWatch) protocol(o *put.Options) {
+	if c.AWS.Endpoint != "" {
+		o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801)
+	}
 }
 
 // check is what CloudWatch would refuse.

@@ -1,13 +1,18 @@
 package config_test
 
 import (
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/forebay-ai/forebay/config"
+	"github.com/forebay-ai/forebay/monitor"
+	"github.com/forebay-ai/forebay/telemetry/cloudwatch"
 	"github.com/forebay-ai/forebay/telemetry/cloudwatch/names"
 )
 
@@ -27,6 +32,42 @@ metrics:
 	if err != nil || !c.Enabled || !c.EMF || c.Sink.Namespace != "Mine/AI" || c.Sink.Dimensions["Stage"] != "prod" || !slices.Equal(c.Sink.By, []names.Dimension{names.Operation, names.Model}) ||
 		c.Sink.MaxSeries != 7 || c.Sink.Interval != 10*time.Second || c.AWS.Region != "ap-south-1" {
 		t.Errorf("%+v %v", c, err)
+	}
+}
+
+// TestCloudWatchEndpoint: an endpoint of the file gets the protocol that emulators speak.
+func TestCloudWatchEndpoint(t *testing.T) {
+	got := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil {
+			t.Error(err)
+		}
+		got <- r.PostForm.Get("Action") + " " + r.PostForm.Get("Namespace") + " " + r.PostForm.Get("MetricData.member.1.Unit")
+		_, _ = io.WriteString(w, `<PutMetricDataResponse xmlns="http://monitoring.amazonaws.com/doc/2010-08-01/"><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></PutMetricDataResponse>`)
+	}))
+	defer server.Close()
+	t.Setenv("AWS_ACCESS_KEY_ID", "testing")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "testing")
+	f := read(t, config.Sources{Upstreams: upstream(), Path: "forebay.yaml", Content: []byte(
+		"metrics: {cloudwatch: {enabled: true, region: eu-central-1, endpoint: '" + server.URL + "', by: []}}")})
+	w, err := f.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := w.CloudWatch.Open(t.Context(), cloudwatch.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Function("x", "5xx", time.Second) // by nothing: nowhere
+	s.Call(&monitor.Call{Operation: "chat", Outcome: monitor.OK, Cache: "off"})
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if by := w.CloudWatch.Sink.By; by == nil || len(by) != 0 {
+		t.Errorf("by: %v, want an empty list, which is not the default", by)
+	}
+	if g := <-got; g != "PutMetricData Forebay Count" {
+		t.Errorf("%q", g)
 	}
 }
 

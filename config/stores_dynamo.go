@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/forebay-ai/forebay/awsclient"
+	"github.com/forebay-ai/forebay/awsclient/connect"
 	"github.com/forebay-ai/forebay/config/internal/settings"
 	"github.com/forebay-ai/forebay/store/dynamo"
 )
@@ -35,7 +35,7 @@ func dynamoKeys() []*settings.Key {
 		},
 		{
 			Path: "store.dynamodb.profile", Kind: settings.Text, Example: "production",
-			Doc: "The profile of AWS's files. Without it, AWS_PROFILE; credentials come from AWS's usual places.",
+			Doc: "The profile of AWS's files. Without it, AWS_PROFILE; credentials come from AWS's usual places. A function on Lambda takes its role from the environment and refuses a profile.",
 		},
 		{
 			Path: "store.dynamodb.endpoint", Kind: settings.URL, Example: "http://127.0.0.1:8000",
@@ -60,9 +60,9 @@ func (f *File) tables() dynamo.Config {
 
 // Tables are the DynamoDB tables that the file names, for whoever makes them, and how DynamoDB is reached. Without tables
 // the first is zero.
-func (f *File) Tables() (dynamo.Config, awsclient.Options) {
+func (f *File) Tables() (dynamo.Config, connect.Options) {
 	text := func(member string) string { return f.values.Text("store", "dynamodb", member) }
-	return f.tables(), awsclient.Options{Region: text("region"), Profile: text("profile"), Endpoint: text("endpoint")}
+	return f.tables(), connect.Options{Region: text("region"), Profile: text("profile"), Endpoint: text("endpoint")}
 }
 
 // checkTables looks for the key that several gateways need in common.

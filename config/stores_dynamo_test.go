@@ -44,6 +44,12 @@ func TestTables(t *testing.T) {
 		if _, err := client.CreateTable(t.Context(), &table); err != nil {
 			t.Fatal(err)
 		}
+		soon := func(o *dynamodb.TableExistsWaiterOptions) {
+			o.MinDelay, o.MaxDelay = time.Millisecond, 100*time.Millisecond
+		}
+		if err := dynamodb.NewTableExistsWaiter(client).Wait(t.Context(), &dynamodb.DescribeTableInput{TableName: table.TableName}, time.Minute, soon); err != nil {
+			t.Fatal(err)
+		}
 		t.Cleanup(func() {
 			_, _ = client.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: aws.String(*table.TableName)})
 		})

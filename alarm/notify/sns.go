@@ -15,7 +15,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/forebay-ai/forebay/alarm"
-	"github.com/forebay-ai/forebay/awsclient"
+	"github.com/forebay-ai/forebay/awsclient/connect"
 	"github.com/forebay-ai/forebay/llm"
 )
 
@@ -41,7 +41,7 @@ const snsTimeout = 10 * time.Second
 
 // topicARN is the ARN of a topic: partition, Region, account, name (256 characters at most,
 // .fifo included).
-var topicARN = regexp.MustCompile(`^arn:aws[a-z-]*:sns:([a-z0-9-]+):[0-9]{12}:[A-Za-z0-9_-]{1,251}(\.fifo)?$`)
+var topicARN = regexp.MustCompile(`^arn:aws[a-z-]*:sns:([a-z0-9-]+):[0-9]{12}:([A-Za-z0-9_-]{1,256}|[A-Za-z0-9_-]{1,251}\.fifo)$`)
 
 // TopicRegion is the Region of a topic, out of its ARN; empty where that is none.
 func TopicRegion(topic string) string {
@@ -86,11 +86,11 @@ func NewSNS(cfg SNSConfig) (*SNS, error) {
 	name := cmp.Or(cfg.Name, "sns")
 	if cfg.Client == nil {
 		// It reads files and environment, and waits for nobody.
-		loaded, err := awsclient.Load(context.Background(), awsclient.Options{Region: TopicRegion(cfg.Topic), Attempts: 1, Concurrency: 1})
+		loaded, err := connect.Load(context.Background(), connect.Options{Region: TopicRegion(cfg.Topic), Attempts: 1, Concurrency: 1})
 		if err != nil {
 			return nil, fmt.Errorf("notifier %.70q: %w", name, err)
 		}
-		cfg.Client = awsclient.New(loaded, awsclient.Options{}).SNS()
+		cfg.Client = sns.NewFromConfig(loaded)
 	}
 	return &SNS{name: name, topic: cfg.Topic, client: cfg.Client, timeout: cmp.Or(cfg.Timeout, snsTimeout)}, nil
 }

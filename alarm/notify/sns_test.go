@@ -235,7 +235,7 @@ func TestSNSOnMoto(t *testing.T) {
 		got <- string(body)
 	}))
 	defer subscriber.Close()
-	made, err := client.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: aws.String("alerts")})
+	made, err := client.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: aws.String(fmt.Sprint("alerts-", time.Now().UnixNano()))}) // subscribers of an earlier run are gone
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,6 +272,15 @@ func TestSNSFaults(t *testing.T) {
 	}
 	if s, err := notify.NewSNS(notify.SNSConfig{Topic: someTopic}); err != nil || s.Name() != "sns" {
 		t.Errorf("with AWS's own client: %v", err)
+	}
+	const before = "arn:aws:sns:eu-central-1:123456789012:"
+	for name, ok := range map[string]bool{
+		strings.Repeat("x", 256): true, strings.Repeat("x", 257): false, strings.Repeat("x", 251) + ".fifo": true, strings.Repeat("x", 252) + ".fifo": false,
+		"a.b": false, "": false, "x\n": false,
+	} {
+		if got := notify.TopicRegion(before + name); (got != "") != ok {
+			t.Errorf("%.10q… of %d characters: %q", name, len(name), got)
+		}
 	}
 	if region := notify.TopicRegion("arn:aws-us-gov:sns:us-gov-west-1:123456789012:x.fifo"); region != "us-gov-west-1" {
 		t.Errorf("region %q", region)

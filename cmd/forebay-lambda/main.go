@@ -18,13 +18,15 @@ func main() {
 	started := lambdaapp.ProcessStart()
 	// A start allocates some megabytes and keeps most of them: collecting meanwhile is time
 	// that the first caller waits for.
-	percent := debug.SetGCPercent(-1)
+	usual := debug.SetGCPercent(-1)
 	app, err := lambdaapp.Open(context.Background(), lambdaapp.Options{Environ: os.Environ(), Started: started, Log: os.Stderr})
 	if err != nil {
 		lambdaapp.FailInit(os.Getenv("AWS_LAMBDA_RUNTIME_API"), err)
 		fmt.Fprintln(os.Stderr, "forebay-lambda:", err)
 		os.Exit(1)
 	}
+	percent, limit := lambdaapp.Memory(os.Getenv, usual)
 	debug.SetGCPercent(percent)
+	debug.SetMemoryLimit(limit)
 	awslambda.Start(app.Function())
 }

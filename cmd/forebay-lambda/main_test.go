@@ -61,6 +61,9 @@ func TestBinary(t *testing.T) {
 	bootstrap := filepath.Join(dir, "bootstrap-"+runtime.GOARCH)
 	t.Run("calls", func(t *testing.T) { testCalls(t, bootstrap) })
 	t.Run("start", func(t *testing.T) { testStart(t, bootstrap) })
+	t.Run("thaw", func(t *testing.T) { testThaw(t, bootstrap) })
+	t.Run("lean", func(t *testing.T) { testLean(t, bootstrap) })
+	t.Run("profile", func(t *testing.T) { testProfile(t, bootstrap) })
 }
 
 // function runs the binary against a runtime API until the test ends.
@@ -164,6 +167,15 @@ func tables(t *testing.T) string {
 	for _, table := range dynamo.Schemas(dynamo.Config{Queue: "t-queue", Cache: "t-cache", Ledger: "t-ledger", Control: "t-control"}) {
 		table.DeletionProtectionEnabled = nil // the emulator would say so in each answer
 		if _, err := client.CreateTable(t.Context(), &table); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_, _ = client.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: table.TableName})
+		})
+		soon := func(o *dynamodb.TableExistsWaiterOptions) {
+			o.MinDelay, o.MaxDelay = time.Millisecond, 100*time.Millisecond
+		}
+		if err := dynamodb.NewTableExistsWaiter(client).Wait(t.Context(), &dynamodb.DescribeTableInput{TableName: table.TableName}, time.Minute, soon); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -56,8 +56,13 @@ type App struct {
 	door   gateway.Config   // of other gateways
 	export func(context.Context) error
 
+	budgetsAge time.Duration // how long the budgets go by what they know of others
+
 	// turn guards the use of a store of jobs that one queue at a time may use.
 	turn sync.Mutex
+
+	gates    sync.Mutex // guards jobsGate; held while the store of jobs is opened
+	jobsGate *jobsGate  // for what concerns jobs; nil before the first call
 }
 
 // initMetric is how long a cold start took.
@@ -73,7 +78,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	if environ == nil {
 		environ = []string{} // nil would be the process's own
 	}
-	a := &App{}
+	a := &App{budgetsAge: budgetsAge}
 	if a.file, err = config.Read(source(environ)); err != nil {
 		return nil, err
 	}
@@ -164,7 +169,7 @@ func (a *App) openBooks(ctx context.Context, rules []budget.Rule) error {
 	if err != nil {
 		return err
 	}
-	a.books, err = ledger.Open(ctx, ledger.Config{Store: store, Budgets: book, Estimate: estimate.Of(a.base), Logger: a.log})
+	a.books, err = ledger.Open(ctx, ledger.Config{Store: store, Budgets: book, Refresh: true, Estimate: estimate.Of(a.base), Logger: a.log})
 	if err == nil {
 		a.base.Ledger = a.books
 	}
@@ -229,8 +234,13 @@ func (a *App) Function() *awslambda.Function { return a.function }
 // Close frees what the function holds. Lambda never has a process do so; tests do.
 func (a *App) Close(ctx context.Context) error {
 	var err error
+	a.gates.Lock()
+	if a.jobsGate != nil {
+		err = a.jobsGate.client.Close(ctx)
+	}
+	a.gates.Unlock()
 	if a.client != nil {
-		err = a.client.Close(ctx)
+		err = errors.Join(err, a.client.Close(ctx))
 	}
 	if a.books != nil {
 		err = errors.Join(err, a.books.Close(ctx))

@@ -5,7 +5,8 @@
 // a time and is frozen in between, so that nothing may run there: no server, no alarms
 // (they are CloudWatch's), no log of calls, no renewal behind stale answers. What is shared
 // or has to last lives in a store; memory is that of one environment, and so is what a
-// breaker, a limit or a budget without a store knows.
+// breaker, a limit or a budget without a store knows. An invocation after a pause first
+// finds out what others did meanwhile: budgets here, the cache and the keys by themselves.
 //
 // Calls go to one client, which lives as long as the environment and keeps the memory
 // tier of the cache. What concerns durable jobs goes to clients that are made for one

@@ -5,70 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/awslambda"
-	"github.com/forebay-ai/forebay/gateway"
 )
 
-const jobsPath = "/v1/jobs"
-
 // serve answers calls with the client of the environment, and what concerns jobs with
-// one that has just read their store.
+// one that has read their store lately.
 func (a *App) serve(w http.ResponseWriter, r *http.Request) {
-	about := r.URL.Path == jobsPath || strings.HasPrefix(r.URL.Path, jobsPath+"/") || prefersJob(r.Header["Prefer"])
-	if a.jobs.Store == nil || !about {
+	a.wake(r.Context())
+	if a.jobs.Store == nil || !awslambda.AboutJobs(r.URL.Path, r.Header) {
 		a.gate.ServeHTTP(w, r)
 		return
 	}
-	if a.jobs.Store.Exclusive() {
-		a.turn.Lock()
-		defer a.turn.Unlock()
-	}
-	gate, client, err := a.jobsGate()
-	if err != nil {
-		a.log.Error("the durable queue cannot be opened", "error", err)
-		a.gate.ServeHTTP(w, r) // it says that there are no jobs at the moment
-		return
-	}
-	defer func() {
-		if err := client.Close(context.WithoutCancel(r.Context())); err != nil {
-			a.log.Warn("the durable queue was not closed", "error", err)
-		}
-	}()
-	gate.ServeHTTP(w, r)
-}
-
-// prefersJob says that a call asks to be made as a job (RFC 7240). The gateway reads the
-// header again, strictly.
-func prefersJob(prefer []string) bool {
-	for preference := range strings.SplitSeq(strings.Join(prefer, ","), ",") {
-		name, _, _ := strings.Cut(preference, ";")
-		if strings.EqualFold(strings.TrimSpace(name), "respond-async") {
-			return true
-		}
-	}
-	return false
-}
-
-// jobsGate makes a gateway whose client has the jobs and no cache: it takes jobs in and
-// shows them, and makes no calls.
-func (a *App) jobsGate() (*gateway.Gateway, *forebay.Client, error) {
-	cfg := a.base
-	cfg.Jobs, cfg.Cache.Off, cfg.Cache.Persistent = a.jobs, true, nil
-	client, err := forebay.New(cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	door := a.door
-	door.Client = client
-	gate, err := gateway.New(door)
-	if err != nil {
-		return nil, nil, errors.Join(err, client.Close(context.Background()))
-	}
-	return gate, client, nil
+	a.serveJobs(w, r)
 }
 
 const (
@@ -84,6 +35,7 @@ const (
 
 // work runs durable jobs until nothing is due, or until ctx is nearly over.
 func (a *App) work(ctx context.Context) (awslambda.Jobs, error) {
+	a.wake(ctx)
 	if a.jobs.Store.Exclusive() {
 		a.turn.Lock()
 		defer a.turn.Unlock()
@@ -99,6 +51,7 @@ func (a *App) work(ctx context.Context) (awslambda.Jobs, error) {
 	if err != nil {
 		return awslambda.Jobs{}, fmt.Errorf("open the durable queue: %w", err)
 	}
+	t.queue = client.Jobs().Busy
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	ended := make(chan error, 1)

@@ -12,12 +12,15 @@ import (
 // tally is a store that notes what its one worker does, to know when it is idle.
 type tally struct {
 	backlog.Store
+	// queue says that the queue over it has something to do: a change that was refused for want of capacity is asked for again
+	// after a pause, and jobs are left to other workers for some seconds. Nil says nothing.
+	queue func() bool
 
 	mu      sync.Mutex // guards what follows
 	busy    int        // changes on their way
 	running map[backlog.ID]bool
 	owed    map[backlog.ID]bool // jobs whose webhook is due soon
-	last    time.Time           // of the latest change
+	last    time.Time           // when there was something to do last
 	resume  map[backlog.ID]time.Time
 	jobs    awslambda.Jobs
 }
@@ -109,8 +112,13 @@ func (t *tally) idle(ctx context.Context, begun time.Time) {
 }
 
 func (t *tally) isIdle(ctx context.Context, now, begun time.Time) bool {
+	busy := t.queue != nil && t.queue()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if busy {
+		t.last = now
+		return false
+	}
 	if t.busy > 0 || len(t.running) > 0 || len(t.owed) > 0 || now.Sub(t.last) < settleFor || now.Sub(begun) < settleFor {
 		return false
 	}

@@ -16,7 +16,7 @@ func TestRun(t *testing.T) {
 	if err != nil && !errors.Is(err, table.ErrMissed) {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"hello world", "Forebay, health", "Forebay, chat", "what has to hold"} {
+	for _, want := range []string{"hello world", "Forebay, health", "Forebay, chat", "Forebay, stream", "Forebay on Bedrock, health", "what has to hold"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

@@ -130,16 +130,22 @@ func (o *options) functions(ctx context.Context, dir string) ([]*function, error
 	if err != nil {
 		return nil, err
 	}
-	config := filepath.Join(dir, "forebay.yaml")
-	if err := os.WriteFile(config, []byte(configuration), 0o600); err != nil {
-		return nil, err
-	}
-	environ := []string{"FOREBAY_CONFIG=" + config}
+	return measured(dir, hello, forebay)
+}
+
+// measured are the functions, each with its first event. Both kinds of binaries stream all of their answers.
+func measured(dir, hello, forebay string) ([]*function, error) {
+	small, aws := filepath.Join(dir, "forebay.yaml"), filepath.Join(dir, "aws.yaml")
+	err := errors.Join(os.WriteFile(small, []byte(configuration), 0o600), os.WriteFile(aws, []byte(onAWS), 0o600))
+	one, many := []string{"FOREBAY_CONFIG=" + small}, []string{"FOREBAY_CONFIG=" + aws, "AWS_ACCESS_KEY_ID=none", "AWS_SECRET_ACCESS_KEY=none"}
+	health, completions := url("GET", "/healthz", ""), "/v1/chat/completions"
 	return []*function{
 		{name: "hello world", binary: hello, event: url("GET", "/", ""), want: "hello"},
-		{name: "Forebay, health", binary: forebay, environ: environ, event: url("GET", "/healthz", ""), want: "alive"},
-		{name: "Forebay, chat", binary: forebay, environ: environ, event: url("POST", "/v1/chat/completions", chat), want: "chat.completion"},
-	}, nil
+		{name: "Forebay, health", binary: forebay, environ: one, event: health, want: "alive"},
+		{name: "Forebay, chat", binary: forebay, environ: one, event: url("POST", completions, chat), want: `"chat.completion"`},
+		{name: "Forebay, stream", binary: forebay, environ: one, event: url("POST", completions, stream), want: "[DONE]"},
+		{name: "Forebay on Bedrock, health", binary: forebay, environ: many, event: health, want: "alive"},
+	}, err
 }
 
 // configuration is a small one with a model that answers at once.
@@ -150,7 +156,25 @@ models: {m: {targets: [{provider: local, model: sim}]}}
 log: {level: error}
 `
 
-const chat = `{"model":"m","messages":[{"role":"user","content":"hello"}]}`
+// onAWS is a larger one, as a function has it: models of Bedrock with their prices, operations, a budget,
+// metrics for CloudWatch. Nothing is called: the event asks for the health alone.
+const onAWS = `
+profile: analysis
+keys: [{name: bench, secret: secret-of-bench}]
+providers: {aws: {type: bedrock, region: eu-central-1}}
+models:
+  smart: {targets: [{provider: aws, model: "eu.anthropic.claude-sonnet-4-20250514-v1:0"}, {provider: aws, model: "amazon.nova-pro-v1:0"}]}
+  small: {targets: [{provider: aws, model: "amazon.nova-lite-v1:0"}]}
+operations: {vc-analysis: {model: smart}, summary: {model: small}}
+metrics: {cloudwatch: {enabled: true, emf: stdout}}
+budgets: {all: {usd: 100}}
+log: {level: error}
+`
+
+const (
+	chat   = `{"model":"m","messages":[{"role":"user","content":"hello"}]}`
+	stream = `{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}`
+)
 
 // url is the event of a Function URL.
 func url(method, path, body string) []byte {

@@ -1,4 +1,4 @@
-package awsclient
+package connect
 
 import (
 	"context"
@@ -18,9 +18,9 @@ import (
 // few more. The standard library's own default.
 const sessions = 64
 
-// pool is an aws.HTTPClient: a transport that is replaced when its connections get old,
-// and counts of what happens on it. All its methods are safe for concurrent use.
-type pool struct {
+// Pool is an aws.HTTPClient: a transport that is replaced when its connections get old,
+// and counts of what happens on it. Load makes it. All its methods are safe for concurrent use.
+type Pool struct {
 	made   *awshttp.BuildableClient // the pattern of every transport
 	idle   time.Duration
 	maxAge time.Duration // negative: no bound
@@ -35,8 +35,8 @@ type pool struct {
 	used time.Time
 }
 
-func newPool(client *awshttp.BuildableClient, o Options) *pool {
-	p := &pool{idle: o.IdleTimeout, maxAge: o.MaxAge}
+func newPool(client *awshttp.BuildableClient, o Options) *Pool {
+	p := &Pool{idle: o.IdleTimeout, maxAge: o.MaxAge}
 	p.made = client.WithDialerOptions(func(d *net.Dialer) {
 		d.Timeout = o.ConnectTimeout
 		d.KeepAlive = 30 * time.Second // dead peers are noticed before load balancers forget them
@@ -60,7 +60,7 @@ func newPool(client *awshttp.BuildableClient, o Options) *pool {
 func wallClock() time.Time { return time.Now().Round(0) }
 
 // Do implements aws.HTTPClient. Redirects are not followed.
-func (p *pool) Do(r *http.Request) (*http.Response, error) {
+func (p *Pool) Do(r *http.Request) (*http.Response, error) {
 	transport, retired := p.begin(wallClock())
 	if retired != nil {
 		retired.CloseIdleConnections()
@@ -83,7 +83,7 @@ func (p *pool) Do(r *http.Request) (*http.Response, error) {
 // begin counts a call and gives the transport for it, and one whose idle connections are
 // to be closed: they are too old, or were idle beyond their time while nothing ran that
 // could have closed them.
-func (p *pool) begin(now time.Time) (transport, retired *http.Transport) {
+func (p *Pool) begin(now time.Time) (transport, retired *http.Transport) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -100,7 +100,7 @@ func (p *pool) begin(now time.Time) (transport, retired *http.Transport) {
 	return p.current, retired
 }
 
-func (p *pool) end() {
+func (p *Pool) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.active--
@@ -109,7 +109,7 @@ func (p *pool) end() {
 
 // CloseIdleConnections closes what nobody uses. Connections of older generations close
 // by themselves when they have been idle for their time.
-func (p *pool) CloseIdleConnections() {
+func (p *Pool) CloseIdleConnections() {
 	p.mu.Lock()
 	current := p.current
 	p.mu.Unlock()
@@ -125,7 +125,7 @@ type sentBody struct{ io.ReadCloser }
 // countedBody ends its call once it is closed.
 type countedBody struct {
 	io.ReadCloser
-	pool *pool
+	pool *Pool
 	once sync.Once
 }
 
@@ -133,6 +133,59 @@ type countedBody struct {
 func (b *countedBody) Close() error {
 	b.once.Do(b.pool.end)
 	return b.ReadCloser.Close()
+}
+
+// Timing is how often something was done, and how long it took altogether.
+type Timing struct {
+	Count int64
+	Total time.Duration
+}
+
+// Mean is the time of one; 0 where there was none.
+func (t Timing) Mean() time.Duration {
+	if t.Count == 0 {
+		return 0
+	}
+	return t.Total / time.Duration(t.Count)
+}
+
+// Stats counts what happened on a pool since it was made. The numbers are read one by one
+// while it is in use, so they may be a few calls apart.
+type Stats struct {
+	// Requests counts calls over HTTP, each attempt by itself; Failed those without an
+	// answer.
+	Requests, Failed int64
+	// Opened counts connections that were made, Reused requests that went over one that
+	// was there already, Open the connections there are now, DialFailed those that could
+	// not be made.
+	Opened, Reused, Open, DialFailed int64
+	// Renewed counts how often all connections were replaced for their age, Thawed how
+	// often idle ones were thrown away because the process had been stopped.
+	Renewed, Thawed int64
+	// DNS, Connect and TLS are the parts of opening a connection; Resumed counts the
+	// handshakes that resumed a session.
+	DNS, Connect, TLS Timing
+	Resumed           int64
+}
+
+// ReuseRate is the share of requests that needed no new connection, from 0 to 1; 0 before
+// the first.
+func (s Stats) ReuseRate() float64 {
+	if s.Requests == 0 {
+		return 0
+	}
+	return min(float64(s.Reused)/float64(s.Requests), 1)
+}
+
+// Stats tells what happened on the pool.
+func (p *Pool) Stats() Stats {
+	c := &p.counts
+	return Stats{
+		Requests: c.requests.Load(), Failed: c.failed.Load(),
+		Opened: c.opened.Load(), Reused: c.reused.Load(), Open: c.open.Load(), DialFailed: c.dialFailed.Load(),
+		Renewed: c.renewals.Load(), Thawed: c.thaws.Load(),
+		DNS: c.dns.stats(), Connect: c.connect.stats(), TLS: c.handshake.stats(), Resumed: c.resumed.Load(),
+	}
 }
 
 // counts are what Stats tells.

@@ -1,4 +1,4 @@
-package awsclient
+package connect
 
 import (
 	"cmp"
@@ -10,13 +10,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// Options configure Load and New. The zero value is what AWS's environment says, with the
+// Options configure Load. The zero value is what AWS's environment says, with the
 // defaults below.
 type Options struct {
 	// Region is where services are called. Empty means what AWS_REGION,
 	// AWS_DEFAULT_REGION or the profile says.
 	Region string
 	// Profile is the profile of AWS's files. Empty means AWS_PROFILE, or the default one.
+	// FromEnvironment refuses one.
 	Profile string
 	// Endpoint is called for every service in place of AWS's own: an emulator, or a
 	// proxy. Empty means AWS_ENDPOINT_URL_<SERVICE> and AWS_ENDPOINT_URL, or AWS itself.
@@ -42,8 +43,6 @@ type Options struct {
 	// theirs. So changes in DNS are followed, and hosts that are being drained are left.
 	// Zero means 15 min, negative no bound.
 	MaxAge time.Duration
-	// Clients changes the clients that New makes.
-	Clients Clients
 }
 
 const (
