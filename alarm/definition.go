@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/forebay-ai/forebay/internal/ident"
 )
 
 // Bounds of definitions. The longest window is the longest that package series keeps.
@@ -22,10 +23,10 @@ const (
 )
 
 var (
-	namePattern     = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-	metricPattern   = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
-	externalPattern = regexp.MustCompile(`^[A-Za-z0-9_./-]+ [A-Za-z0-9_.-]+$`)
-	currencyPattern = regexp.MustCompile(`^[A-Z]{3}$`)
+	namePattern     = ident.Pattern(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	metricPattern   = ident.Pattern(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+	externalPattern = ident.Pattern(`^[A-Za-z0-9_./-]+ [A-Za-z0-9_.-]+$`)
+	currencyPattern = ident.Pattern(`^[A-Z]{3}$`)
 )
 
 // stats are the statistics of package series, which this one does not import.
@@ -41,7 +42,7 @@ func (d Definition) Subject() string {
 
 // Currency is Unit where that is a currency (three capital letters), and else empty.
 func (d Definition) Currency() string {
-	if currencyPattern.MatchString(d.Unit) {
+	if currencyPattern().MatchString(d.Unit) {
 		return d.Unit
 	}
 	return ""
@@ -76,7 +77,7 @@ func (d Definition) WithDefaults() Definition {
 func (d Definition) Validate() error {
 	c := checks{prefix: "alarms.definitions." + d.Name}
 	full := d.WithDefaults()
-	c.check(namePattern.MatchString(d.Name) && len(d.Name) <= 64, "name", d.Name, "small letters, digits and single dashes, at most 64")
+	c.check(namePattern().MatchString(d.Name) && len(d.Name) <= 64, "name", d.Name, "small letters, digits and single dashes, at most 64")
 	c.check(d.Severity == Warning || d.Severity == Critical, "severity", d.Severity, "warning or critical")
 	full.checkMeasure(&c)
 	full.checkThreshold(&c)
@@ -98,14 +99,14 @@ func (d Definition) Validate() error {
 // checkMeasure is asked of a definition with its defaults filled in.
 func (d Definition) checkMeasure(c *checks) {
 	if d.External {
-		c.check(externalPattern.MatchString(d.Metric), "metric", d.Metric, "a namespace and a metric of CloudWatch, such as AWS/Lambda Throttles")
+		c.check(externalPattern().MatchString(d.Metric), "metric", d.Metric, "a namespace and a metric of CloudWatch, such as AWS/Lambda Throttles")
 	} else {
-		c.check(metricPattern.MatchString(d.Metric), "metric", d.Metric, "a metric's name: letters, digits and underscores")
+		c.check(metricPattern().MatchString(d.Metric), "metric", d.Metric, "a metric's name: letters, digits and underscores")
 	}
 	c.check(slices.Contains(stats(), d.Stat), "stat", d.Stat, "one of "+strings.Join(stats(), ", "))
-	c.check(d.Over == "" || metricPattern.MatchString(d.Over), "over", d.Over, "a metric's name")
+	c.check(d.Over == "" || metricPattern().MatchString(d.Over), "over", d.Over, "a metric's name")
 	c.check(d.Over == "" || d.Stat == "sum", "stat", d.Stat, "sum, since a ratio is one of sums")
-	c.check(d.By == "" || metricPattern.MatchString(d.By), "by", d.By, "a label's name")
+	c.check(d.By == "" || metricPattern().MatchString(d.By), "by", d.By, "a label's name")
 	if len(d.Burn) == 0 {
 		c.check(d.Window >= shortestTime && d.Window <= longestWindow, "window", d.Window, "a duration from 1s to 720h")
 		return

@@ -6,7 +6,8 @@ import (
 )
 
 // TrackResponseTime wraps next, so that how long it takes and the class of its status
-// are measured as forebay_function_duration_seconds under the name of function. A name
+// are measured as forebay_function_duration_seconds under the name of function, and told to
+// sinks that are a FunctionSink. A name
 // outside Config.Functions is counted as "other". A handler that panics counts as 5xx,
 // and the panic goes on; one whose caller went away counts by the status that it gave.
 // Flushing works as before, by http.ResponseController, and by http.Flusher where the
@@ -22,7 +23,9 @@ func (m *Monitor) TrackResponseTime(function string, next http.Handler) http.Han
 			if !completed {
 				class = statusClass(http.StatusInternalServerError)
 			}
-			m.metrics.function.WithLabelValues(function, class).Observe(time.Since(begun).Seconds())
+			took := time.Since(begun)
+			m.metrics.function.WithLabelValues(function, class).Observe(took.Seconds())
+			m.tellFunction(function, class, took)
 		}()
 		if f, ok := w.(http.Flusher); ok {
 			next.ServeHTTP(&flushWriter{seen, f}, r)

@@ -88,10 +88,10 @@ type Monitor struct {
 // New makes a Monitor and registers its metrics. The error names every fault of
 // cfg, or says that the registry has metrics of these names already.
 func New(cfg Config) (*Monitor, error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.check(); err != nil {
-		return nil, fmt.Errorf("monitor: %w", err)
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
+	cfg = cfg.withDefaults()
 	m := &Monitor{
 		registry:  cfg.Registry,
 		words:     newVocabulary(cfg),
@@ -127,6 +127,15 @@ func New(cfg Config) (*Monitor, error) {
 // maxScrapes bounds scrapes at a time: two servers and a curious human, doubled.
 // More get 503.
 const maxScrapes = 6
+
+// Validate returns every fault of c, joined, without making a Monitor. What the Registry of
+// c has already is not looked at.
+func (c Config) Validate() error {
+	if err := c.withDefaults().check(); err != nil {
+		return fmt.Errorf("monitor: %w", err)
+	}
+	return nil
+}
 
 func (c Config) withDefaults() Config {
 	if c.Namespace == "" {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Sink is told of everything that is recorded, once and as it was recorded: names that
@@ -24,6 +25,14 @@ type CustomSink interface {
 	// Measured is told of each value that Measure took. labels has one value for each
 	// of c.Labels, in their order and out of their sets; both must not be changed.
 	Measured(c *CustomMetric, value float64, labels []string)
+}
+
+// FunctionSink is a Sink that wants what TrackResponseTime measures as well.
+type FunctionSink interface {
+	Sink
+	// Function is told of one call of an embedder's own function, by its name out of
+	// Config.Functions, or "other", and the class of its status: 1xx to 5xx, or other.
+	Function(function, status string, d time.Duration)
 }
 
 // sinks is who is told, and what it is told with.
@@ -108,6 +117,14 @@ func (m *Monitor) tellUsage(u *Usage) {
 	}
 	*told = Usage{}
 	m.sinks.usages.Put(told)
+}
+
+func (m *Monitor) tellFunction(function, status string, d time.Duration) {
+	for _, s := range m.attached() {
+		if f, wants := s.(FunctionSink); wants {
+			m.tell(s, func(Sink) { f.Function(function, status, d) })
+		}
+	}
 }
 
 // fromPool takes a T out of the pool, or makes one, and copies v into it.

@@ -168,6 +168,8 @@ func operationName(e llm.Endpoint) genaiconv.OperationNameAttr {
 		return genaiconv.OperationNameEmbeddings
 	case llm.Function:
 		return genaiconv.OperationNameExecuteTool
+	case llm.CountTokens:
+		return genaiconv.OperationNameAttr(e) // the conventions have no word for it, and allow others
 	}
 	return genaiconv.OperationNameChat
 }

@@ -27,12 +27,16 @@ type CloudWatchConfig struct {
 	// names.Namespace.
 	Namespace  string
 	Dimensions map[string]string
+	// By is what metrics are published by, as in the same configuration. Nil means
+	// names.DefaultBy.
+	By []names.Dimension
 	// Prefix begins the names of alarms. Empty means "forebay-".
 	Prefix string
 	// Vocabulary is that of the monitor, for alarms on custom metrics.
 	Vocabulary []monitor.MetricInfo
-	// Values are the values of labels that definitions are judged by, as operation, for
-	// metrics that are published by them: each value becomes an alarm of its own.
+	// Values are the values of labels that definitions are judged by: operation, model,
+	// error, target, budget, band, or a label of a custom metric. Each value of a metric
+	// that is published by it becomes an alarm of its own.
 	Values map[string][]string
 	// Functions, Tables and Models are what AWS's own metrics are asked for: names of
 	// Lambda functions and DynamoDB tables, and ids of Bedrock models or profiles.
@@ -69,6 +73,9 @@ type CloudWatch struct {
 func (c CloudWatchConfig) withDefaults() CloudWatchConfig {
 	c.Namespace = cmp.Or(c.Namespace, names.Namespace)
 	c.Prefix = cmp.Or(c.Prefix, "forebay-")
+	if c.By == nil {
+		c.By = names.DefaultBy()
+	}
 	c.Region = cmp.Or(c.Region, "${AWS::Region}")
 	c.Account = cmp.Or(c.Account, "${AWS::AccountId}")
 	return c
@@ -80,7 +87,9 @@ func (c CloudWatchConfig) withDefaults() CloudWatchConfig {
 // by up to N windows. Ratios are computed from sums, and only where the divisor is at least
 // MinCount. Percentiles leave the choice of how many calls are enough to CloudWatch. A
 // burn rate becomes an alarm for each of its windows, and a composite one over them. The
-// critical ones that callers feel are joined in the composite alarm "service-degraded".
+// critical ones that callers feel are joined in the composite alarm "service-degraded". A
+// definition that is judged by a label becomes an alarm for each of its Values; that of a
+// gauge becomes one over the worst of them where it is not published by that label.
 // Clear, Every and Settle have no counterpart. What cannot be said is an error that names
 // the definitions, all at once; what does not apply is in CloudWatch.Left.
 func CloudWatchAlarms(cfg CloudWatchConfig) (CloudWatch, error) {
@@ -130,6 +139,9 @@ func (c *CloudWatch) add(d alarm.Definition, cfg CloudWatchConfig) error {
 			return err
 		}
 	}
+	if m.Kind == names.Share && !shareTells(d) {
+		return fmt.Errorf("alarms.definitions.%s.stat: in CloudWatch %s is how much of a minute something was so; use its mean, or max with > and a threshold from 0 to below 1", d.Name, m.Name)
+	}
 	values, err := valuesOf(d, m, cfg)
 	if err != nil {
 		return err
@@ -137,12 +149,12 @@ func (c *CloudWatch) add(d alarm.Definition, cfg CloudWatchConfig) error {
 	for _, value := range values {
 		r := rendering{Definition: d, cfg: cfg, m: m, over: over, dimensions: maps.Clone(cfg.Dimensions)}
 		r.name = cfg.Prefix + d.Name
-		if value.value != "" {
+		if value.of != "" {
 			r.name += "-" + value.value
 			if r.dimensions == nil {
 				r.dimensions = map[string]string{}
 			}
-			r.dimensions[string(value.of)] = value.value
+			r.dimensions[string(value.of)] = names.Value(value.value)
 		}
 		if len(d.Burn) > 0 {
 			c.addBurn(r)
@@ -162,7 +174,11 @@ func published(d alarm.Definition, metric string, cfg CloudWatchConfig) (names.M
 		for _, info := range cfg.Vocabulary {
 			_, bare, _ := strings.Cut(info.Name, "_"+customPrefix)
 			if info.Custom && isCustom(strings.TrimSuffix(bare, "_total"), rest, info) {
-				return names.Metric{Name: info.CloudWatch, Scale: 1}, nil
+				m := names.Metric{Name: info.CloudWatch, Scale: 1}
+				if len(info.Labels) == 1 { // more are published together, never one by itself
+					m.By = []names.Dimension{names.Dimension(info.Labels[0])}
+				}
+				return m, nil
 			}
 		}
 	}
@@ -182,24 +198,43 @@ type labelled struct {
 	value string
 }
 
-// valuesOf are the values of the label that a definition is judged by. Gauges are published
-// as one for everything: the worst of them, or how many there are.
+// valuesOf are the values of the label that a definition is judged by; none where one alarm
+// says it for all.
 func valuesOf(d alarm.Definition, m names.Metric, cfg CloudWatchConfig) ([]labelled, error) {
-	if d.By == "" || m.Kind == names.Sample {
+	if d.By == "" {
 		return []labelled{{}}, nil
 	}
-	of := map[string]names.Dimension{"operation": names.Operation, "model": names.Model, "error": names.ErrorType}[d.By]
-	if !slices.Contains(m.By, of) {
-		return nil, fmt.Errorf("alarms.definitions.%s.by: %s is not published by %s in CloudWatch", d.Name, m.Name, d.By)
+	of, known := names.OfLabel(d.By)
+	custom := strings.HasPrefix(d.Metric, customPrefix)
+	if custom {
+		of, known = names.Dimension(d.By), true
 	}
-	if len(cfg.Values[d.By]) == 0 {
-		return nil, fmt.Errorf("alarms.definitions.%s.by: CloudWatch wants an alarm for each %s; name them", d.Name, d.By)
+	possible := known && slices.Contains(m.By, of)
+	published := possible && (custom || slices.Contains(cfg.By, of))
+	fault := func(text string, args ...any) error {
+		return fmt.Errorf("alarms.definitions.%s.by: "+text, append([]any{d.Name}, args...)...)
 	}
-	var all []labelled
-	for _, value := range cfg.Values[d.By] {
-		all = append(all, labelled{of, value})
+	switch values := cfg.Values[d.By]; {
+	case published && len(values) > 0:
+		all := make([]labelled, 0, len(values))
+		for _, value := range values {
+			all = append(all, labelled{of, value})
+		}
+		return all, nil
+	case worstIsTold(m, d.Op):
+		return []labelled{{}}, nil
+	case published:
+		return nil, fault("CloudWatch wants an alarm for each %s; name them", d.By)
+	case possible:
+		return nil, fault("%s is not published by %s; add %s to metrics.cloudwatch.by", m.Name, d.By, of)
 	}
-	return all, nil
+	return nil, fault("%s cannot be published by %s in CloudWatch; leave it out, or judge it by nothing", m.Name, d.By)
+}
+
+// worstIsTold says that what a gauge is published as for everything is the worst of its
+// values: where it is on the good side of a threshold, all of them are.
+func worstIsTold(m names.Metric, op string) bool {
+	return (m.Kind == names.Sample || m.Kind == names.Share) && (m.Fold == names.Max && op == ">" || m.Fold == names.Min && op == "<")
 }
 
 // actions are told of alarms of a severity.

@@ -94,7 +94,7 @@ func TestCommittedCloudWatch(t *testing.T) {
 	}
 }
 
-// TestSpecification: the thresholds of A and B, in CloudWatch's words.
+// TestSpecification: the thresholds of the specification, in CloudWatch's words.
 func TestSpecification(t *testing.T) {
 	b := rendered(t, onAWS(t, alarm.Interactive))
 	slow := alarmOf(t, b, "response-time-critical")
@@ -188,6 +188,100 @@ func TestByLabel(t *testing.T) {
 	}
 	if len(c.Composites) != 1 || !strings.Contains(*c.Composites[0].AlarmRule, "-chat") {
 		t.Errorf("%+v", c.Composites)
+	}
+}
+
+// gauges are alarms on gauges by a label, as a file of configuration may have them.
+func gauges() []alarm.Definition {
+	one := func(name, metric, by, stat string, threshold float64) alarm.Definition {
+		return alarm.Definition{
+			Name: name, Severity: alarm.Warning, Measure: alarm.Measure{Metric: metric, Stat: stat, By: by, Window: time.Minute},
+			Op: ">", Threshold: threshold, M: 2, N: 3, Message: "m",
+		}
+	}
+	return []alarm.Definition{
+		one("open", "breaker_open", "target", "mean", 0.5), one("opened", "breaker_open", "target", "max", 0.5),
+		one("spent", "budget_spent", "budget", "last", 0.9), one("waits", "waiting", "band", "mean", 20),
+	}
+}
+
+// TestGaugesByLabel: what the process judges for each value of a label has an alarm for
+// each of them where the metric is published so, and else one over the worst of them. An
+// average over targets or instances would be neither.
+func TestGaugesByLabel(t *testing.T) {
+	values := map[string][]string{"target": {"eu/haiku", "us/größer"}, "budget": {"day", "month"}, "band": {"low", "critical"}}
+	rolled := rendered(t, export.CloudWatchConfig{Definitions: gauges()[:3], Values: values})
+	if len(rolled.Alarms) != 3 {
+		t.Errorf("%d alarms", len(rolled.Alarms))
+	}
+	each := rendered(t, export.CloudWatchConfig{Definitions: gauges(), Values: values, By: []names.Dimension{names.Target, names.Budget, names.Priority}})
+	if len(each.Alarms) != 8 {
+		t.Errorf("%d alarms", len(each.Alarms))
+	}
+	for name, want := range map[string]struct {
+		of        export.CloudWatch
+		metric    string
+		stat      types.Statistic
+		threshold float64
+		dimension string
+	}{
+		"open":            {rolled, "BreakerOpen", types.StatisticMaximum, 50, ""},
+		"opened":          {rolled, "BreakerOpen", types.StatisticMaximum, 0, ""},
+		"spent":           {rolled, "BudgetSpent", types.StatisticMaximum, 90, ""},
+		"open-eu/haiku":   {each, "BreakerOpen", types.StatisticMaximum, 50, "Target=eu/haiku"},
+		"open-us/größer":  {each, "BreakerOpen", types.StatisticMaximum, 50, "Target=us/gr??er"},
+		"opened-eu/haiku": {each, "BreakerOpen", types.StatisticMaximum, 0, "Target=eu/haiku"},
+		"spent-month":     {each, "BudgetSpent", types.StatisticMaximum, 90, "Budget=month"},
+		"waits-critical":  {each, "QueueDepth", types.StatisticAverage, 20, "Priority=critical"},
+	} {
+		a := alarmOf(t, want.of, name)
+		dimension := ""
+		for _, d := range a.Dimensions {
+			dimension += *d.Name + "=" + *d.Value
+		}
+		if *a.MetricName != want.metric || a.Statistic != want.stat || *a.Threshold != want.threshold || dimension != want.dimension || *a.DatapointsToAlarm != 2 {
+			t.Errorf("%s: %s %s > %v of %q", name, *a.MetricName, a.Statistic, *a.Threshold, dimension)
+		}
+	}
+}
+
+// TestLabelsThatCannotBe: where neither an alarm for each value nor one over the worst says
+// what the definition says, there is no alarm that says something else.
+func TestLabelsThatCannotBe(t *testing.T) {
+	below := gauges()[2] // the least spent budget is not published
+	below.Name, below.Op = "unspent", "<"
+	least := gauges()[0] // a breaker that never was closed
+	least.Name, least.Stat = "never-closed", "min"
+	byModel := alarm.Profile(alarm.Analysis)[0]
+	byModel.By = "model"
+	fallback := gauges()[0]
+	fallback.Name, fallback.Metric, fallback.By = "odd", "users", "fallback"
+	cfg := export.CloudWatchConfig{Definitions: []alarm.Definition{gauges()[3], below, least, byModel, fallback}, Values: map[string][]string{"model": {"haiku"}, "band": {"low"}, "budget": {"day"}}}
+	_, err := export.CloudWatchAlarms(cfg)
+	for _, text := range []string{
+		"waits.by: QueueDepth is not published by band; add Priority to metrics.cloudwatch.by", "unspent.by: BudgetSpent is not published by budget",
+		"never-closed.stat", byModel.Name + ".by: ResponseTime is not published by model", "odd.by: ConcurrentUsers cannot be published by fallback",
+	} {
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%q is not in %v", text, err)
+		}
+	}
+}
+
+// TestCustomByLabel: a custom metric with one label is published by it.
+func TestCustomByLabel(t *testing.T) {
+	m, err := monitor.New(monitor.Config{Custom: []monitor.CustomMetric{{
+		Name: "lessons", Kind: monitor.CustomCounter, Doc: "x", Labels: []monitor.CustomLabel{{Name: "plan", Values: []string{"free", "paid"}}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := alarm.Definition{
+		Name: "few", Severity: alarm.Warning, Measure: alarm.Measure{Metric: "custom_lessons", Stat: "sum", By: "plan", Window: time.Hour}, Op: "<", Threshold: 10, Message: "m",
+	}
+	c := rendered(t, export.CloudWatchConfig{Definitions: []alarm.Definition{d}, Vocabulary: m.Vocabulary(), Values: map[string][]string{"plan": {"free", "paid"}}})
+	if a := alarmOf(t, c, "few-paid"); len(c.Alarms) != 2 || *a.MetricName != "Lessons" || len(a.Dimensions) != 1 || *a.Dimensions[0].Name != "plan" || *a.Dimensions[0].Value != "paid" {
+		t.Errorf("%+v", c.Alarms)
 	}
 }
 
@@ -340,6 +434,13 @@ func TestDashboard(t *testing.T) {
 			t.Errorf("%s is not in it", text)
 		}
 	}
+	if strings.Contains(string(body), "Forebay\\\",Target") {
+		t.Error("it searches for what is not published")
+	}
+	cfg.By = []names.Dimension{names.Target}
+	if body, err = export.CloudWatchDashboard(cfg); err != nil || !strings.Contains(string(body), `SEARCH('{\"Forebay\",Target,Stage}`) || strings.Contains(string(body), "Operation,Stage") {
+		t.Errorf("by target: %v", err)
+	}
 	for i := range 200 {
 		cfg.Functions = append(cfg.Functions, fmt.Sprint("f", i))
 	}
@@ -428,6 +529,8 @@ func TestServiceModel(t *testing.T) {
 func TestAlarmsOnMoto(t *testing.T) {
 	client := cw.NewFromConfig(awstest.Config(awstest.Moto(t)), func(o *cw.Options) { o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801) })
 	cfg := onAWS(t, alarm.Interactive)
+	cfg.Definitions, cfg.By = append(cfg.Definitions, gauges()...), []names.Dimension{names.Target, names.Budget, names.Priority}
+	cfg.Values = map[string][]string{"target": {"eu/haiku", "us/größer"}, "budget": {"day"}, "band": {"low"}}
 	c := rendered(t, cfg)
 	for i := range c.Alarms {
 		if _, err := client.PutMetricAlarm(t.Context(), &c.Alarms[i]); err != nil {

@@ -141,6 +141,9 @@ func (r rendering) period() int32 {
 
 // threshold is in the unit of CloudWatch's metric. Ratios are shares there too.
 func (r rendering) threshold() float64 {
+	if r.m.Kind == names.Share && r.Stat != "mean" {
+		return 0 // any time at all
+	}
 	scale := r.m.Scale
 	if r.Over != "" {
 		scale /= r.over.Scale
@@ -168,13 +171,29 @@ func (r rendering) statistic() string {
 		return "Minimum"
 	case "max":
 		return "Maximum"
-	case "last":
-		if r.Op == "<" {
-			return "Minimum"
+	case "mean":
+		// An instance publishes one share a minute. The mean over all would hide one of many.
+		if r.m.Kind == names.Share {
+			return r.worst()
 		}
-		return "Maximum"
+	case "last":
+		return r.worst()
 	}
 	return "Average"
+}
+
+// shareTells says that a share of a minute answers what a definition asks of a gauge of 0
+// and 1.
+func shareTells(d alarm.Definition) bool {
+	return d.Stat == "mean" || (d.Stat == "max" || d.Stat == "last") && d.Op == ">" && d.Threshold >= 0 && d.Threshold < 1
+}
+
+// worst is the statistic of the side that is wrong.
+func (r rendering) worst() string {
+	if r.Op == "<" {
+		return "Minimum"
+	}
+	return "Maximum"
 }
 
 // missing says what a period without data means. Alarms on metrics of DynamoDB ignore them

@@ -69,7 +69,7 @@ type annotation struct {
 }
 
 // CloudWatchDashboard makes the body of a dashboard: in its first row the alarms' states,
-// below it what A and B want to see (response time by operation, success and failure, error
+// below it what the specification wants to see (response time by operation, success and failure, error
 // and hit rate as ratios of sums, tokens, cost, queue, users), and then AWS's own metrics
 // of the functions, tables and models that cfg names. Thresholds are drawn where the alarms
 // have them.
@@ -122,7 +122,12 @@ type graph struct {
 	marks   []annotation
 }
 
+// add adds a widget; one without any line is left out.
 func (d *drawing) add(g graph) {
+	g.lines = slices.DeleteFunc(g.lines, func(line []any) bool { return line == nil })
+	if len(g.lines) == 0 {
+		return
+	}
 	zero := 0.0
 	p := properties{
 		Title: g.title, Metrics: g.lines, View: "timeSeries", Stacked: g.stacked, Region: d.cfg.Region, Period: 60,
@@ -156,9 +161,13 @@ func (d *drawing) line(name string, o options) []any {
 	return append(line, o)
 }
 
-// by is one of our metrics for each value of a dimension. A search finds the operations
-// that there will be; it is for dashboards alone.
+// by is one of our metrics for each value of a dimension, and nothing where it is not
+// published by it. A search finds the operations that there will be; it is for dashboards
+// alone.
 func (d *drawing) by(name string, of names.Dimension, stat string) []any {
+	if !slices.Contains(d.cfg.By, of) {
+		return nil
+	}
 	schema := append([]string{`"` + d.cfg.Namespace + `"`, string(of)}, slices.Sorted(maps.Keys(d.cfg.Dimensions))...)
 	query := fmt.Sprintf(`{%s} MetricName="%s"`, strings.Join(schema, ","), name)
 	for _, key := range slices.Sorted(maps.Keys(d.cfg.Dimensions)) {
@@ -215,8 +224,9 @@ func (d *drawing) ours() {
 	d.add(graph{title: "Users and connections of an instance", lines: [][]any{d.line(names.ConcurrentUsers, stat("Maximum", "users")), d.line(names.ActiveConnections, stat("Maximum", "connections"))}, marks: d.marks("users", 1)})
 	d.add(graph{title: "Most expensive user of the month", unit: "USD", lines: [][]any{d.line(names.CostPerUser, stat("Maximum", "month to date"))}, marks: d.marks("user_cost_month", 1)})
 	d.add(graph{title: "Durable jobs: oldest", unit: "s", lines: [][]any{d.line(names.OldestJobAge, stat("Maximum", "age"))}, marks: d.marks("jobs_oldest", 1)})
+	d.add(graph{title: "Circuit breakers: open", unit: "% of a minute", lines: [][]any{d.line(names.BreakerOpen, stat("Maximum", "worst target")), d.by(names.BreakerOpen, names.Target, "Maximum")}, marks: d.marks("breaker_open", 100)})
 	d.add(graph{title: "Reliability", lines: [][]any{d.line(names.OpenBreakers, stat("Maximum", "open breakers")), d.line(names.DeadLetters, stat("Maximum", "dead letters")), d.line(names.DroppedItems, stat("Sum", "measurements lost"))}})
-	d.add(graph{title: "Budgets", unit: "%", lines: [][]any{d.line(names.BudgetSpent, stat("Maximum", "fullest"))}, marks: d.marks("budget_spent", 100)})
+	d.add(graph{title: "Budgets", unit: "%", lines: [][]any{d.line(names.BudgetSpent, stat("Maximum", "fullest")), d.by(names.BudgetSpent, names.Budget, "Maximum")}, marks: d.marks("budget_spent", 100)})
 }
 
 // theirs are the widgets of AWS's own metrics.

@@ -9,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/forebay-ai/forebay/alarm"
+	"github.com/forebay-ai/forebay/config"
 	"github.com/forebay-ai/forebay/console"
+	"github.com/forebay-ai/forebay/internal/cli/alarmexport"
 	"github.com/forebay-ai/forebay/internal/cli/show"
 )
 
@@ -18,8 +20,8 @@ func alarmsCommand(s Streams) *cobra.Command {
 	var all bool
 	c := &cobra.Command{
 		Use:     "alarms",
-		Short:   "Print alarms and their states; silence and test them",
-		Example: "  forebay alarms\n  forebay alarms history\n  forebay alarms silence breaker-open --for 2h --comment maintenance\n  forebay alarms test",
+		Short:   "Print alarms and their states; silence, test and export them",
+		Example: "  forebay alarms\n  forebay alarms history\n  forebay alarms export\n  forebay alarms silence breaker-open --for 2h --comment maintenance\n  forebay alarms test",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var list console.AlarmList
@@ -28,7 +30,11 @@ func alarmsCommand(s Streams) *cobra.Command {
 	}
 	v.register(c, s, "metrics or admin")
 	c.Flags().BoolVar(&all, "all", false, "those that are off or judged elsewhere too")
-	c.AddCommand(alarmHistoryCommand(s), silenceCommand(s), unsilenceCommand(s), alarmTestCommand(s))
+	var f settings
+	c.AddCommand(alarmHistoryCommand(s), silenceCommand(s), unsilenceCommand(s), alarmTestCommand(s), alarmexport.Command(alarmexport.Host{
+		Out: s.Out, Err: s.Err, Register: f.register, NoArguments: noArguments, Usage: func(err error) error { return usageError{err} },
+		Read: func() (*config.File, error) { return f.read(s) },
+	}))
 	return c
 }
 

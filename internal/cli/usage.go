@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/forebay-ai/forebay/internal/near"
 )
 
 // usageError is a fault in how a command was called.
@@ -34,30 +36,13 @@ func nameOf(c *cobra.Command) string { return strings.TrimPrefix(c.CommandPath()
 func flagError(c *cobra.Command, err error) error {
 	var unknown interface{ GetSpecifiedName() string }
 	if errors.As(err, &unknown) {
-		if near := nearFlags(c, unknown.GetSpecifiedName()); len(near) > 0 {
-			err = fmt.Errorf("%w (did you mean %s?)", err, strings.Join(near, " or "))
-		}
+		known := longFlag.FindAllString(c.Flags().FlagUsages(), -1)
+		err = fmt.Errorf("%w%s", err, near.DidYouMean(unknown.GetSpecifiedName(), known))
 	}
 	return usageError{err}
 }
 
-var longFlag = regexp.MustCompile(`--([a-z-]+)`)
-
-// nearFlags lists the flags of c whose names are near to what was written. It
-// asks cobra's measure of nearness, which is for names of commands only.
-func nearFlags(c *cobra.Command, written string) []string {
-	names := &cobra.Command{SuggestionsMinimumDistance: 2}
-	for line := range strings.Lines(c.Flags().FlagUsages()) {
-		if m := longFlag.FindStringSubmatch(line); m != nil {
-			names.AddCommand(&cobra.Command{Use: m[1], Run: func(*cobra.Command, []string) {}})
-		}
-	}
-	var near []string
-	for _, name := range names.SuggestionsFor(written) {
-		near = append(near, "--"+name)
-	}
-	return near
-}
+var longFlag = regexp.MustCompile(`--[a-z][a-z-]+`)
 
 // group makes c a command that only has others: alone it shows its help, and what
 // it does not have is a fault.

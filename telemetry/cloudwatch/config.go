@@ -80,8 +80,7 @@ const (
 	// CloudWatch takes 30 dimensions of a metric; one of them may be of Config.By.
 	mostDimensions   = 29
 	longestNamespace = 255
-	longestKey       = 250  // of EMF; 255 of PutMetricData
-	longestValue     = 1024 // of a dimension
+	longestKey       = 250 // of EMF; 255 of PutMetricData
 )
 
 func (c Config) withDefaults() Config {
@@ -121,7 +120,7 @@ func (c Config) Validate() error {
 	check(len(c.Dimensions) <= mostDimensions, "dimensions: %d are too many; use at most %d", len(c.Dimensions), mostDimensions)
 	for name, value := range c.Dimensions {
 		check(validKey(name) && !reserved(name), "dimensions: %.64q is not a possible name; use up to %d ASCII characters, no colon in front, and no name of a metric or of by", name, longestKey)
-		check(validValue(value), "dimensions.%.64s: %.64q is not a possible value; use 1 to %d ASCII characters", name, value, longestValue)
+		check(validValue(value), "dimensions.%.64s: %.64q is not a possible value; use 1 to %d ASCII characters", name, value, names.LongestValue)
 	}
 	for i, d := range c.By {
 		check(slices.Contains(names.Dimensions(), d), "by: there is no dimension %.64q; use some of %v", d, names.Dimensions())
@@ -149,9 +148,7 @@ func validKey(s string) bool {
 }
 
 // validValue says that CloudWatch takes the value of a dimension.
-func validValue(s string) bool {
-	return len(s) <= longestValue && strings.TrimSpace(s) != "" && s[0] != ':' && printableASCII(s)
-}
+func validValue(s string) bool { return s == names.Value(s) }
 
 func printableASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
@@ -162,22 +159,4 @@ func printableASCII(s string) bool {
 func reserved(name string) bool {
 	return name == "_aws" || slices.Contains(names.Dimensions(), names.Dimension(name)) ||
 		slices.ContainsFunc(names.Metrics(), func(m names.Metric) bool { return m.Name == name })
-}
-
-// clean makes a value of a dimension of any text.
-func clean(s string) string {
-	if s == "" {
-		return "none"
-	}
-	if validValue(s) {
-		return s
-	}
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s)
-	s = strings.TrimLeft(strings.TrimSpace(s[:min(len(s), longestValue)]), ":")
-	return cmp.Or(strings.TrimSpace(s), "none")
 }

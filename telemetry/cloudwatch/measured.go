@@ -85,9 +85,22 @@ func (s *Sink) Attempt(*monitor.Attempt) {}
 // BreakerChanged implements monitor.Sink. OpenBreakers tells of breakers.
 func (s *Sink) BreakerChanged(_, _, _ string) {}
 
+// Function implements monitor.FunctionSink. The specification's trackResponseTime tells
+// them by function; they are no calls of models, and in no figure of these.
+func (s *Sink) Function(function, status string, d time.Duration) {
+	var of values
+	of.set(byFunction, function)
+	s.begin(time.Now())
+	defer s.end()
+	s.addLocked(names.RequestCount, &of, byFunction, 1)
+	s.addLocked(names.ErrorCount, &of, byFunction, oneIf(status == "5xx"))
+	s.addLocked(names.ResponseTime, &of, byFunction, milliseconds(d))
+}
+
 // Measured implements monitor.CustomSink. A metric has the name and the labels that were
 // declared; one whose name CloudWatch does not take, or that is one of package names or of
-// a dimension, is left out.
+// a dimension, is left out. With more labels than there is room for beside the dimensions of
+// all metrics it is published without any.
 func (s *Sink) Measured(c *monitor.CustomMetric, value float64, labels []string) {
 	name := customName(c)
 	if !validKey(name) || reserved(name) || s.isFixed(name) {
@@ -96,7 +109,7 @@ func (s *Sink) Measured(c *monitor.CustomMetric, value float64, labels []string)
 	s.begin(time.Now())
 	defer s.end()
 	s.customLocked(seriesKey{metric: -1, custom: name}, c, nil, value)
-	if len(labels) == 0 || slices.ContainsFunc(c.Labels, func(l monitor.CustomLabel) bool { return l.Name == name || s.isFixed(l.Name) }) {
+	if len(labels) == 0 || len(s.fixed)+len(labels) > mostDimensions+1 || slices.ContainsFunc(c.Labels, func(l monitor.CustomLabel) bool { return l.Name == name || s.isFixed(l.Name) }) {
 		return
 	}
 	key := seriesKey{metric: -1, by: 1, custom: name, value: strings.Join(labels, "\x00")}
@@ -113,7 +126,7 @@ func (s *Sink) customLocked(key seriesKey, c *monitor.CustomMetric, labels []str
 			one.kind = names.Amount
 		}
 		for i, label := range labels {
-			one.by = append(one.by, dimension{c.Labels[i].Name, clean(label)})
+			one.by = append(one.by, dimension{c.Labels[i].Name, names.Value(label)})
 		}
 		s.window[key] = one
 	}
@@ -179,4 +192,7 @@ func oneIf(yes bool) float64 {
 	return 0
 }
 
-var _ monitor.CustomSink = (*Sink)(nil)
+var (
+	_ monitor.CustomSink   = (*Sink)(nil)
+	_ monitor.FunctionSink = (*Sink)(nil)
+)

@@ -56,8 +56,7 @@ func (s *Sink) last(ctx context.Context) error {
 	defer cancel()
 	err := s.Flush(ctx)
 	s.mu.Lock()
-	n := len(s.spool.all)
-	s.spool.all = nil
+	n := s.spool.empty()
 	s.mu.Unlock()
 	if n == 0 {
 		return err
@@ -72,6 +71,9 @@ func (s *Sink) last(ctx context.Context) error {
 // a log and nothing more. It returns soon after ctx has ended.
 func (s *Sink) Flush(ctx context.Context) error {
 	s.read()
+	s.mu.Lock()
+	s.sharesLocked() // Run leaves them until their minute is over
+	s.end()
 	return s.push(ctx)
 }
 

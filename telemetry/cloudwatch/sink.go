@@ -29,6 +29,7 @@ type Sink struct {
 	start  time.Time  // of the window that values are added to
 	window map[seriesKey]*series
 	seen   map[seriesKey]bool // the series that MaxSeries counts
+	shares map[shareKey]share // of the window, of metrics of kind Share
 	spool  spool
 
 	sending sync.Mutex // held by the one goroutine that sends
@@ -46,7 +47,7 @@ type metric struct {
 type dimension struct{ name, value string }
 
 // dimensions is a set of those of package names, and of everything, which is no dimension.
-type dimensions uint8
+type dimensions uint16
 
 // The members of the set: everything, and then those of names.Dimensions.
 const (
@@ -56,6 +57,10 @@ const (
 	byErrorType
 	byStatus
 	byTokenType
+	byTarget
+	byBudget
+	byPriority
+	byFunction
 
 	all dimensions = 1<<iota - 1
 )
@@ -98,7 +103,7 @@ func New(cfg Config) (*Sink, error) {
 	s := &Sink{
 		cfg: cfg, number: map[string]int{},
 		operations: closedSet(cfg.Operations), models: closedSet(cfg.Models),
-		window: map[seriesKey]*series{}, seen: map[seriesKey]bool{}, spool: spool{most: cfg.Spool}, growth: map[string]float64{},
+		window: map[seriesKey]*series{}, seen: map[seriesKey]bool{}, shares: map[shareKey]share{}, spool: spool{most: cfg.Spool}, growth: map[string]float64{},
 	}
 	for i, m := range names.Metrics() {
 		s.table = append(s.table, metric{m, setOf(m.By)&setOf(cfg.By) | everything})
@@ -128,12 +133,12 @@ func closedSet(values []string) map[string]bool {
 // values are those of the dimensions of what is measured, by their numbers; has says which
 // there are.
 type values struct {
-	of  [6]string
+	of  [10]string
 	has dimensions
 }
 
 func (v *values) set(d dimensions, value string) {
-	v.of[bits.TrailingZeros8(uint8(d))] = value
+	v.of[bits.TrailingZeros16(uint16(d))] = value
 	v.has |= d
 }
 
@@ -172,7 +177,7 @@ func (s *Sink) addLocked(name string, of *values, to dimensions, value float64) 
 		if one == nil {
 			one = &series{name: m.Name, unit: m.Unit, kind: m.Kind}
 			if d > 0 {
-				one.by = []dimension{{string(names.Dimensions()[d-1]), clean(key.value)}}
+				one.by = []dimension{{string(names.Dimensions()[d-1]), names.Value(key.value)}}
 			}
 			s.window[key] = one
 		}
@@ -198,6 +203,7 @@ func (s *Sink) roomLocked(key seriesKey) bool {
 func (s *Sink) begin(now time.Time) {
 	s.mu.Lock()
 	if start := now.Truncate(s.cfg.Resolution); !start.Equal(s.start) {
+		s.sharesLocked()
 		s.closeLocked()
 		s.start = start
 	}

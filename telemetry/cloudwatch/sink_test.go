@@ -8,6 +8,8 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -411,7 +413,7 @@ func TestGauges(t *testing.T) {
 	all := a.metrics()
 	for id, want := range map[string]taken{
 		"QueueDepth": {20, 2, 10, 10}, "ConcurrentUsers": {14, 2, 7, 7}, "ActiveConnections": {18, 2, 9, 9}, "CostPerUser": {0.36, 2, 0.18, 0.18},
-		"BudgetSpent": {180, 2, 90, 90}, "OpenBreakers": {4, 2, 2, 2}, "AlertingUp": {2, 2, 1, 1}, "DroppedItems": {7, 2, 2, 5},
+		"BudgetSpent": {180, 2, 90, 90}, "OpenBreakers": {4, 2, 2, 2}, "BreakerOpen": {200, 2, 100, 100}, "AlertingUp": {2, 2, 1, 1}, "DroppedItems": {7, 2, 2, 5},
 	} {
 		if all[id] != want {
 			t.Errorf("%s: %+v, want %+v", id, all[id], want)
@@ -420,6 +422,103 @@ func TestGauges(t *testing.T) {
 	if _, there := all["StoreUp"]; there {
 		t.Error("a store that is not there is published")
 	}
+}
+
+// TestGaugesByLabel: what alarms judge by a label is published by it where that is wanted,
+// and else as the worst of them.
+func TestGaugesByLabel(t *testing.T) {
+	watched := func(by []names.Dimension) map[string]taken {
+		a := &api{t: t}
+		m, err := monitor.New(monitor.Config{Targets: []string{"eu/haiku", "us/haiku"}, Budgets: []string{"day", "month"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Watch(monitor.Source{
+			Queue: func() monitor.QueueSample { return monitor.QueueSample{Waiting: [4]int{1, 2, 3, 4}} },
+			State: func() monitor.StateSample {
+				return monitor.StateSample{BudgetSpent: map[string]float64{"day": 0.2, "month": 0.9}}
+			},
+			Cache: func() monitor.CacheSample { return monitor.CacheSample{Store: &monitor.StoreSample{Up: false}} },
+			Jobs:  func() monitor.JobSample { return monitor.JobSample{Up: true} },
+		})
+		m.SetBreaker("eu/haiku", "open")
+		s := newSink(t, cloudwatch.Config{Client: a, Gatherer: m.Registry(), By: by})
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return a.metrics()
+	}
+	for by, want := range map[string]map[string]float64{
+		"":         {"BreakerOpen": 100, "BudgetSpent": 90, "QueueDepth": 10, "StoreUp": 0},
+		"Target":   {"BreakerOpen": 100, "BreakerOpen Target=eu/haiku": 100, "BreakerOpen Target=us/haiku": 0, "BudgetSpent": 90, "QueueDepth": 10},
+		"Budget":   {"BreakerOpen": 100, "BudgetSpent": 90, "BudgetSpent Budget=day": 20, "BudgetSpent Budget=month": 90},
+		"Priority": {"QueueDepth": 10, "QueueDepth Priority=low": 1, "QueueDepth Priority=critical": 4},
+	} {
+		dims := []names.Dimension{}
+		if by != "" {
+			dims = append(dims, names.Dimension(by))
+		}
+		got := watched(dims)
+		for id, v := range want {
+			if got[id] != (taken{v, 1, v, v}) {
+				t.Errorf("by %q, %s: %+v, want %v", by, id, got[id], v)
+			}
+		}
+		for id := range got {
+			if strings.Contains(id, "=") && (by == "" || !strings.Contains(id, " "+by+"=")) {
+				t.Errorf("by %q: %s", by, id)
+			}
+		}
+	}
+}
+
+// TestShareOfAMinute: of two breakers of which one was open for a quarter of a minute and
+// the other for half of it, the worse one is told; the sum is no share of anything.
+func TestShareOfAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &api{t: t}
+		m, err := monitor.New(monitor.Config{Targets: []string{"eu/haiku", "us/haiku"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSink(t, cloudwatch.Config{Client: a, Gatherer: m.Registry(), By: []names.Dimension{names.Target}})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		time.Sleep(20 * time.Second) // a reading of nothing
+		m.SetBreaker("eu/haiku", "open")
+		time.Sleep(15 * time.Second)
+		m.SetBreaker("eu/haiku", "closed")
+		m.SetBreaker("us/haiku", "open")
+		time.Sleep(85 * time.Second)
+		stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		// Readings at 15, 30 and 45 s of the first minute, though what else there is is sent
+		// within the second one, at four times of that, and at its end at 120 s.
+		var first []string
+		for _, d := range a.data {
+			if *d.MetricName == "BreakerOpen" {
+				id := d.Timestamp.Format("05 ")
+				for _, dim := range d.Dimensions {
+					id += *dim.Value
+				}
+				first = append(first, fmt.Sprintf("%s %s %.0f", d.Timestamp.Format("15:04"), strings.TrimSpace(id), d.Values[0]))
+			}
+			if len(d.Values) != 1 && *d.MetricName == "BreakerOpen" {
+				t.Errorf("%v: an instance tells one share a minute", d.Values)
+			}
+		}
+		want := []string{
+			"00:00 00 33", "00:00 00 eu/haiku 33", "00:00 00 us/haiku 33",
+			"00:01 00 100", "00:01 00 eu/haiku 0", "00:01 00 us/haiku 100",
+			"00:02 00 100", "00:02 00 eu/haiku 0", "00:02 00 us/haiku 100",
+		}
+		if !slices.Equal(first, want) {
+			t.Errorf("%q, want %q", first, want)
+		}
+	})
 }
 
 // TestCustom: the specification's user metrics under its names.
@@ -450,6 +549,64 @@ func TestCustom(t *testing.T) {
 	want := []string{"DocumentCount Stage=test", "LessonsDone Stage=test", "LessonsDone Stage=test plan=free", "QueryCount Stage=test", "StudyTime Stage=test"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestFunctions: what the specification's trackResponseTime measures arrives by function,
+// and in nothing that is about calls of models.
+func TestFunctions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &api{t: t}
+		s := newSink(t, cloudwatch.Config{Client: a})
+		m, err := monitor.New(monitor.Config{Functions: []string{"voice-learning-response-generator"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Attach(s)
+		status := 200
+		h := m.TrackResponseTime("voice-learning-response-generator", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(1500 * time.Millisecond)
+			w.WriteHeader(status)
+		}))
+		for _, status = range []int{200, 404, 503} {
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+		}
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		const of = " Function=voice-learning-response-generator"
+		want := map[string]taken{"ResponseTime" + of: {4500, 3, 1500, 1500}, "RequestCount" + of: {3, 3, 1, 1}, "ErrorCount" + of: {1, 3, 0, 1}}
+		if got := a.metrics(); !maps.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	})
+}
+
+// TestCustomWithManyLabels: a datum has 30 dimensions at most; the metric stays without the
+// labels that have no room.
+func TestCustomWithManyLabels(t *testing.T) {
+	a := &api{t: t}
+	fixed := map[string]string{}
+	for i := range 29 {
+		fixed[fmt.Sprint("d", i)] = "x"
+	}
+	s := newSink(t, cloudwatch.Config{Client: a, Dimensions: fixed})
+	label := func(name string) monitor.CustomLabel {
+		return monitor.CustomLabel{Name: name, Values: []string{"v"}}
+	}
+	one := monitor.CustomMetric{Name: "one", Labels: []monitor.CustomLabel{label("a")}}
+	two := monitor.CustomMetric{Name: "two", Labels: []monitor.CustomLabel{label("a"), label("b")}}
+	s.Measured(&one, 1, []string{"v"})
+	s.Measured(&two, 1, []string{"v", "v"})
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	for _, d := range a.data {
+		count[*d.MetricName]++
+	}
+	if count["One"] != 2 || count["Two"] != 1 {
+		t.Errorf("%v", count)
 	}
 }
 

@@ -26,25 +26,31 @@ func (d *datum) sum() float64 {
 	return sum
 }
 
-// spool is the data that wait to be sent, oldest first. Those at the front that are being
-// sent stay until it is known what became of them.
+// spool is the data that wait to be sent, oldest first. Those that are being sent are apart
+// until it is known what became of them.
 type spool struct {
-	most    int
-	all     []datum
-	sending int   // so many at the front are being sent
+	most    int     // of those that wait
+	flight  []datum // being sent, older than all that wait
+	waiting []datum
 	dropped int64 // since lost was asked
 }
 
+func (s *spool) len() int { return len(s.flight) + len(s.waiting) }
+
 // add puts d at the end, and drops the oldest that is not being sent where there is no
-// room.
+// room. It moves nothing: a full spool must not cost those who are measured.
 func (s *spool) add(d datum) {
-	if len(s.all)-s.sending >= s.most {
-		copy(s.all[s.sending:], s.all[s.sending+1:])
-		s.all[len(s.all)-1] = d
-		s.dropped++
-		return
+	s.waiting = append(s.waiting, d)
+	s.bound()
+}
+
+// bound drops what has no room.
+func (s *spool) bound() {
+	if over := len(s.waiting) - s.most; over > 0 {
+		clear(s.waiting[:over]) // their values are free before the next growth moves the rest
+		s.waiting = s.waiting[over:]
+		s.dropped += int64(over)
 	}
-	s.all = append(s.all, d)
 }
 
 // lost says how many were dropped since it was asked last.
@@ -54,34 +60,36 @@ func (s *spool) lost() int64 {
 	return n
 }
 
-// take marks up to n at the front as being sent and gives them. Those from before oldest,
-// which CloudWatch would not take, are dropped.
+// take gives up to n at the front to be sent. Those from before oldest, which CloudWatch
+// would not take, are dropped.
 func (s *spool) take(n int, oldest time.Time) []datum {
 	old := 0
-	for old < len(s.all) && s.all[old].at.Before(oldest) {
+	for old < len(s.waiting) && s.waiting[old].at.Before(oldest) {
 		old++
 	}
-	s.remove(old)
 	s.dropped += int64(old)
-	s.sending = min(n, len(s.all))
-	return s.all[:s.sending:s.sending]
+	n = min(n, len(s.waiting)-old)
+	s.flight = s.waiting[old : old+n : old+n] // nobody writes there: what waits is behind it
+	s.waiting = s.waiting[old+n:]
+	if len(s.waiting) == 0 {
+		s.waiting = nil
+	}
+	return s.flight
 }
 
-// done ends the sending of the first n of those that were taken; the others wait again.
+// done ends the sending of the first n of those that were taken; the others wait again,
+// before all others.
 func (s *spool) done(n int) {
-	s.remove(n)
-	s.sending = 0
+	if back := s.flight[n:]; len(back) > 0 {
+		s.waiting = append(append(make([]datum, 0, len(back)+len(s.waiting)), back...), s.waiting...)
+		s.bound()
+	}
+	s.flight = nil
 }
 
-// remove takes n off the front. What was there is never written over: whoever took it may
-// still read it.
-func (s *spool) remove(n int) {
-	if n == 0 {
-		return
-	}
-	if n == len(s.all) {
-		s.all = nil
-		return
-	}
-	s.all = s.all[n:]
+// empty gives up everything and says how much it was.
+func (s *spool) empty() int {
+	n := s.len()
+	s.flight, s.waiting = nil, nil
+	return n
 }

@@ -28,7 +28,7 @@ func table() string {
 		for _, d := range m.By {
 			by = append(by, string(d))
 		}
-		statistic := map[names.Kind]string{names.Amount: "Sum", names.Growth: "Sum", names.Sample: "Maximum"}[m.Kind]
+		statistic := map[names.Kind]string{names.Amount: "Sum", names.Growth: "Sum", names.Sample: "Maximum", names.Share: "Maximum"}[m.Kind]
 		switch {
 		case m.Kind == names.Event && m.Unit == names.Percent:
 			statistic = "Average"
