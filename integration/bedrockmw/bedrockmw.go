@@ -8,8 +8,20 @@
 //
 // Converse, ConverseStream, InvokeModel and InvokeModelWithResponseStream go through the
 // client; other operations go on untouched. The client decides where a call goes: a target of
-// intercept.Provider is the SDK's own way (its endpoint, credentials, signer and HTTP client),
-// with one attempt, since one layer retries; other targets may stand beside it.
+// intercept.Provider is the SDK's own way for this very call, with the options that were given
+// for it alone (region, endpoint, credentials, HTTP client), and with one attempt, since one
+// layer retries; other targets may stand beside it.
+//
+// Answers are shared by calls of one region and endpoint. A call with credentials, a token, an
+// endpoint resolver, authentication schemes or a preference among them of its own may be
+// somebody else's: it is not answered from the cache, not kept in it and not shared, and neither
+// is one that goes unsigned, whose options cannot be seen. The same holds for a call with other
+// APIOptions or interceptors than its client's: they may ask for what is not in the input, a
+// guardrail by its header for one. What all calls are to have belongs to the client that is
+// wrapped; there, interceptors that cannot be compared, such as functions, leave nothing to
+// share. An HTTP client for one call only carries it: its answer is shared. Who calls for
+// several accounts wraps a client for each, with a Tenant of its own. Limits and breakers are
+// those of the target, whatever the region.
 //
 // Inputs are put on the wire, and outputs and errors are read from it, by the SDK itself: a
 // second client of it, whose HTTP client is the forebay.Client. So outputs have what the SDK
@@ -17,21 +29,18 @@
 package bedrockmw
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/integration/intercept"
@@ -50,26 +59,30 @@ type Config struct {
 // and to close. The SDK's own client is not changed. It starts no goroutine, and the result may be used
 // concurrently.
 func Wrap(sdk *bedrockruntime.Client, client *forebay.Client, cfg Config) *bedrockruntime.Client {
-	own := sdk.Options()
-	g := &gate{client: client, cfg: cfg, own: own, place: cmp.Or(aws.ToString(own.BaseEndpoint), own.Region)}
-	g.cfg.Tenant = cmp.Or(cfg.Tenant, "default")
+	g := &gate{client: client, cfg: cfg}
+	if g.cfg.Tenant == "" {
+		g.cfg.Tenant = "default"
+	}
 	g.wire = bedrockruntime.New(bedrockruntime.Options{
 		// Of all this nothing leaves the process: the HTTP client answers by itself.
 		Region: "local", BaseEndpoint: aws.String("http://forebay.invalid"), HTTPClient: g, Retryer: aws.NopRetryer{},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "none", SecretAccessKey: "none"}, nil
 		}),
-		AuthSchemePreference: []string{"sigv4"}, // never a token of the environment
+	}, func(o *bedrockruntime.Options) {
+		o.AuthSchemePreference = []string{"sigv4"} // never a token of the environment, which New has put first
 	})
-	g.real = bedrockruntime.New(own, func(o *bedrockruntime.Options) {
-		o.HTTPClient, o.Retryer = hijacker{own.HTTPClient}, aws.NopRetryer{}
-		o.APIOptions = append(o.APIOptions, addBody)
+	own := sdk.Options()
+	wrapped := bedrockruntime.New(own, func(o *bedrockruntime.Options) {
+		// What New has taken from the environment anew, a program may have decided otherwise.
+		o.BearerAuthTokenProvider, o.AuthSchemePreference = own.BearerAuthTokenProvider, own.AuthSchemePreference
+		o.APIOptions = append(own.APIOptions, g.install)
+		nameable(o)
 	})
-	return bedrockruntime.New(own, func(o *bedrockruntime.Options) {
-		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-			return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("Forebay", g.initialize), middleware.Before)
-		})
-	})
+	g.own = wrapped.Options()
+	// The SDK hands these to each call as they are, so that one might write into them.
+	g.own.AuthSchemes, g.own.AuthSchemePreference = slices.Clone(g.own.AuthSchemes), slices.Clone(g.own.AuthSchemePreference)
+	return wrapped
 }
 
 // gate takes calls at the Initialize step, and is the HTTP client of those that it makes
@@ -77,21 +90,19 @@ func Wrap(sdk *bedrockruntime.Client, client *forebay.Client, cfg Config) *bedro
 type gate struct {
 	client *forebay.Client
 	cfg    Config
-	own    bedrockruntime.Options
-	place  string                 // endpoint or region: other places have other answers
+	own    bedrockruntime.Options // of calls without options of their own
 	wire   *bedrockruntime.Client // puts inputs on the wire, and reads outputs from it
-	real   *bedrockruntime.Client // sends originals
 }
 
-// inputKey finds the input of a call in its context.
-type inputKey struct{}
+// originalKey finds the original of a call in its context.
+type originalKey struct{}
 
 // initialize runs the calls that it knows through the client.
-func (g *gate) initialize(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (out middleware.InitializeOutput, m middleware.Metadata, err error) {
-	inner := context.WithValue(ctx, inputKey{}, in.Parameters)
+func (g *gate) initialize(ctx context.Context, in middleware.InitializeInput, o *original) (out middleware.InitializeOutput, m middleware.Metadata, err error) {
+	inner := context.WithValue(ctx, originalKey{}, o)
 	known, result, m, err := perform(inner, g.wire, in.Parameters)
 	if !known {
-		return next.HandleInitialize(ctx, in)
+		return o.next.HandleInitialize(ctx, in)
 	}
 	if err != nil { // what went wrong, without the inner client's own wrapping
 		var op *smithy.OperationError
@@ -146,85 +157,20 @@ func (g *gate) Do(r *http.Request) (*http.Response, error) {
 		}
 		_ = r.Body.Close()
 	}
+	o, ok := ctx.Value(originalKey{}).(*original)
+	if !ok {
+		return nil, errors.New("bedrockmw: a call without an original")
+	}
 	req := &llm.Request{
 		ID: id(), Tenant: g.cfg.Tenant, User: g.cfg.User, Operation: g.cfg.Operation, Priority: g.cfg.Priority,
-		Cache: llm.CacheDirectives{Namespace: g.place},
+		Cache: g.directives(o),
 	}
-	input := ctx.Value(inputKey{})
 	if !intercept.Read(req, r, body) { // the request path does not know it: it goes its own way, once
-		return g.send(ctx, input, req.Model, body)
+		return o.send(ctx, req.Model, body)
 	}
-	answer := intercept.Do(ctx, g.client, intercept.Call{Request: req, Send: func(ctx context.Context, model string, body []byte) (*http.Response, error) {
-		return g.send(ctx, input, model, body)
-	}})
+	answer := intercept.Do(ctx, g.client, intercept.Call{Request: req, Send: o.send})
 	answer.Request = r
 	return answer, nil
-}
-
-// hijackKey finds the answer of an original in the context of its call.
-type hijackKey struct{}
-
-// hijacked is an original: what is sent in it, and its answer.
-type hijacked struct {
-	body   []byte
-	answer *http.Response
-	err    error
-}
-
-// errHijacked ends the SDK's own part of an original: its answer is read elsewhere.
-var errHijacked = errors.New("bedrockmw: the answer is read by forebay")
-
-// send makes the original call, by the SDK's own way to the network.
-func (g *gate) send(ctx context.Context, input any, model string, body []byte) (*http.Response, error) {
-	h := &hijacked{body: body}
-	// The answer's body is read after the SDK's call has returned, which ends contexts of its own only.
-	_, _, _, err := perform(context.WithValue(ctx, hijackKey{}, h), g.real, withModel(input, model))
-	switch {
-	case h.answer != nil:
-		return h.answer, nil
-	case h.err != nil:
-		return nil, h.err
-	case err == nil:
-		err = errors.New("the call was answered before it was sent")
-	}
-	// Credentials, region, validation: nothing was sent.
-	return nil, &llm.Error{Kind: llm.ProviderAuthFailed, Message: "the SDK could not send the call", Err: err}
-}
-
-// hijacker is the user's HTTP client, with the answers taken out.
-type hijacker struct{ bedrockruntime.HTTPClient }
-
-// Do implements bedrockruntime.HTTPClient.
-func (h hijacker) Do(r *http.Request) (*http.Response, error) {
-	call, ok := r.Context().Value(hijackKey{}).(*hijacked)
-	if !ok {
-		return h.HTTPClient.Do(r)
-	}
-	if call.answer, call.err = h.HTTPClient.Do(r); call.err != nil {
-		call.answer = nil
-	}
-	return nil, errHijacked
-}
-
-// addBody puts the body of an original in place of what was serialized, before it is
-// signed: the request path may have changed it.
-func addBody(stack *middleware.Stack) error {
-	return stack.Serialize.Add(middleware.SerializeMiddlewareFunc("ForebayBody", func(ctx context.Context, in middleware.SerializeInput, next middleware.SerializeHandler) (middleware.SerializeOutput, middleware.Metadata, error) {
-		call, ok := ctx.Value(hijackKey{}).(*hijacked)
-		if !ok {
-			return next.HandleSerialize(ctx, in)
-		}
-		r, ok := in.Request.(*smithyhttp.Request)
-		if !ok {
-			return middleware.SerializeOutput{}, middleware.Metadata{}, fmt.Errorf("a request of type %T", in.Request)
-		}
-		r, err := r.SetStream(bytes.NewReader(call.body))
-		if err != nil {
-			return middleware.SerializeOutput{}, middleware.Metadata{}, err
-		}
-		in.Request = r
-		return next.HandleSerialize(ctx, in)
-	}), middleware.After)
 }
 
 // withModel is an input for another model.

@@ -78,15 +78,7 @@ func newWorld(t testing.TB) *world {
 		}
 	}))
 	t.Cleanup(server.Close)
-	client, err := forebay.New(forebay.Config{
-		Providers: map[string]llm.Provider{"original": intercept.Provider{}},
-		Models:    map[string]forebay.Model{"*": {Targets: []forebay.Target{{Provider: "original"}}}},
-		Retry:     forebay.Retry{Max: -1},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close(context.Background()) })
+	client := originals(t)
 	base := &http.Transport{}
 	t.Cleanup(base.CloseIdleConnections)
 	sdk := bedrockruntime.New(bedrockruntime.Options{
@@ -203,4 +195,19 @@ func TestNoCredentials(t *testing.T) {
 	if _, err := bedrockmw.Wrap(sdk, client, bedrockmw.Config{}).Converse(t.Context(), input("hi")); err == nil || !strings.Contains(err.Error(), "could not send") {
 		t.Errorf("%v", err)
 	}
+}
+
+// originals is a client whose one target is the SDK's own way, once.
+func originals(t testing.TB) *forebay.Client {
+	t.Helper()
+	client, err := forebay.New(forebay.Config{
+		Providers: map[string]llm.Provider{"original": intercept.Provider{}},
+		Models:    map[string]forebay.Model{"*": {Targets: []forebay.Target{{Provider: "original"}}}},
+		Retry:     forebay.Retry{Max: -1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close(context.Background()) })
+	return client
 }

@@ -136,5 +136,12 @@ func (s *original) Next() (llm.Chunk, error) {
 	return c, nil
 }
 
+// Await implements llm.Awaiter.
+func (s *original) Await() {
+	if a, ok := s.reader.(llm.Awaiter); ok && s.err == nil {
+		a.Await()
+	}
+}
+
 // Close implements llm.Stream.
 func (s *original) Close() error { return s.answer.Body.Close() }
