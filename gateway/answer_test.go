@@ -35,8 +35,10 @@ func TestHeadersOnEveryAnswer(t *testing.T) {
 		}
 		switch {
 		case body != "":
+		case strings.HasSuffix(path, "/count-tokens"):
+			body = `{"input":{"converse":` + turn + `}}`
 		case strings.HasPrefix(path, "/bedrock/"):
-			body = `{"messages":[{"role":"user","content":[{"text":"hi"}]}]}`
+			body = turn
 		case strings.Contains(path, "operations"):
 			body = `{"payload":1}`
 		case path == "/v1/embeddings":

@@ -14,23 +14,25 @@ import (
 // The Bedrock door: what the AWS SDKs call where their endpoint is set to this gateway's
 // address with /bedrock behind it.
 const (
-	pathBedrock = "/bedrock/"
+	doorBedrock = "/bedrock"
+	pathBedrock = doorBedrock + "/"
 	pathModels  = pathBedrock + "model/"
 )
 
 // bedrockCall is one of the calls of Bedrock's runtime.
 type bedrockCall struct {
-	name           string // the path's last segment
-	invoke, stream bool
-	doc            string
+	name                  string // the path's last segment
+	invoke, stream, count bool
+	doc                   string
 }
 
 func bedrockCalls() []bedrockCall {
 	return []bedrockCall{
-		{"converse", false, false, "A conversation in the form of Bedrock's Converse, for AWS SDKs with this endpoint."},
-		{"converse-stream", false, true, "The same as a stream of events (ConverseStream)."},
-		{"invoke", true, false, "A call in the model's own form (InvokeModel): Anthropic, Nova, Titan; embeddings too."},
-		{"invoke-with-response-stream", true, true, "The same as a stream of events (InvokeModelWithResponseStream)."},
+		{name: "converse", doc: "A conversation in the form of Bedrock's Converse, for AWS SDKs with this endpoint."},
+		{name: "converse-stream", stream: true, doc: "The same as a stream of events (ConverseStream)."},
+		{name: "invoke", invoke: true, doc: "A call in the model's own form (InvokeModel): Anthropic, Nova, Titan; embeddings too."},
+		{name: "invoke-with-response-stream", invoke: true, stream: true, doc: "The same as a stream of events (InvokeModelWithResponseStream)."},
+		{name: "count-tokens", count: true, doc: "How many tokens a body of Converse or InvokeModel has (CountTokens). Costs nothing."},
 	}
 }
 
@@ -53,7 +55,7 @@ func (g *Gateway) bedrock(x *visit, call bedrockCall) error {
 	if err != nil {
 		return err
 	}
-	settings, err := call.settings(x.r.Header)
+	settings, err := call.settings(x)
 	if err != nil {
 		return err
 	}
@@ -99,10 +101,10 @@ func bedrockCallAt(path string) (call *bedrockCall, id string) {
 // bedrockRequest makes the request that body would be at a path of the door. It is for
 // requests whose answers are kept, so for calls with a whole answer.
 func (x *visit) bedrockRequest(call *bedrockCall, id string, c *form.Controls, body []byte) (*llm.Request, error) {
-	if call.stream {
+	if call.stream || call.count {
 		return nil, &llm.Error{
-			Kind: llm.CallerInvalidRequest, Param: "path", Message: "a streamed call of Bedrock's cannot be named here",
-			Fix: "Name the same call without a stream: converse or invoke.",
+			Kind: llm.CallerInvalidRequest, Param: "path", Message: "Bedrock's " + call.name + " cannot be named here",
+			Fix: "Name a call with a whole answer: converse or invoke.",
 		}
 	}
 	model, err := modelID(id)
@@ -111,7 +113,7 @@ func (x *visit) bedrockRequest(call *bedrockCall, id string, c *form.Controls, b
 	}
 	settings := llm.Settings("")
 	if x.r != nil { // else a line of a file
-		if settings, err = call.settings(x.r.Header); err != nil {
+		if settings, err = call.settings(x); err != nil {
 			return nil, err
 		}
 	}
@@ -125,6 +127,14 @@ func (x *visit) bedrockRequest(call *bedrockCall, id string, c *form.Controls, b
 
 // fill puts a body into req.
 func (c *bedrockCall) fill(req *llm.Request, model string, body []byte) (err error) {
+	if c.count {
+		counted := bedrockCall{}
+		if body, counted.invoke, err = form.Counted(body); err == nil {
+			err = counted.fill(req, model, body)
+		}
+		req.Endpoint = llm.CountTokens
+		return err
+	}
 	req.Dialect, req.Endpoint = bedrock.Converse{}, llm.Chat
 	if c.invoke {
 		req.Dialect = bedrock.Invoke{}
@@ -148,38 +158,19 @@ func (c *bedrockCall) fill(req *llm.Request, model string, body []byte) (err err
 	return err
 }
 
-// headersOfInvoke are headers in which InvokeModel has what Converse has in its body; each
-// with the value that asks for nothing.
-var headersOfInvoke = [...][2]string{
-	{"X-Amzn-Bedrock-Guardrailidentifier", ""},
-	{"X-Amzn-Bedrock-Guardrailversion", ""},
-	{"X-Amzn-Bedrock-Trace", "DISABLED"},
-	{"X-Amzn-Bedrock-Performanceconfig-Latency", "standard"},
-	{"X-Amzn-Bedrock-Service-Tier", "default"},
-}
-
-// settings are what a request says in headers. Where they would not reach a model it is
-// refused: a guardrail that is left out unseen is worse than none.
-func (c *bedrockCall) settings(h http.Header) (llm.Settings, error) {
-	pairs := map[string]string{}
-	for _, header := range headersOfInvoke {
-		value := h.Get(header[0])
-		switch {
-		case len(h[header[0]]) > 1:
-			return "", form.Header(header[0], "is there more than once", "Send it once, as the AWS SDKs do.")
-		case value == "" || value == header[1]:
-		case !c.invoke:
-			return "", form.Header(header[0], "is not for Converse", "Use the body's guardrailConfig, performanceConfig and serviceTier.")
-		case len(value) > form.MaxName || !access.PlainText(value):
-			return "", form.Header(header[0], "is not one plain text", "Send it once, as the AWS SDKs do.")
-		default:
-			pairs[header[0]] = value
-		}
+// settings are what a request says in headers; where they would not reach a model it is
+// refused.
+func (c *bedrockCall) settings(x *visit) (llm.Settings, error) {
+	h := x.r.Header
+	if (c.stream || c.count) && form.Prefer(h["Prefer"]).Async {
+		return "", form.Header("Prefer", "asks for a job of "+c.name, "Jobs are made of converse and invoke.")
 	}
-	if c.stream && form.Prefer(h["Prefer"]).Async {
-		return "", form.Header("Prefer", "asks for a job of a streamed call", "A job's answer is whole: use converse or invoke.")
+	if !c.invoke {
+		return "", form.NoSettings(h, c.name)
 	}
-	return llm.MakeSettings(pairs), nil
+	settings, dropped, err := form.Settings(h)
+	x.notes.Dropped(dropped...)
+	return settings, err
 }
 
 // modelID reads the id of a model in a path, as it was sent: escaped or not, with the

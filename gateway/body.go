@@ -139,6 +139,23 @@ func (x *visit) readUntil(deadline time.Time) {
 	}
 }
 
+// lingerFor is how long the rest of a refused body is waited for.
+const lingerFor = 2 * time.Second
+
+// linger reads what is left of the body of a request that was refused over HTTP/2, within
+// bounds. net/http ends such a stream with RST_STREAM right behind the answer, as RFC 9113
+// allows, but curl (7.88) drops the answer with it: callers would not see why they were
+// refused. Who waits for 100 Continue has the end of his answer 2 s later for it: net/http
+// does not tell who does.
+func (x *visit) linger() {
+	if x.r.ProtoMajor < 2 || x.cut || x.r.ContentLength == 0 {
+		return
+	}
+	x.flush()
+	x.readUntil(time.Now().Add(lingerFor))
+	_, _ = io.CopyN(io.Discard, x.r.Body, 2*x.gateway.cfg.MaxBody) // what fails is over
+}
+
 func (x *visit) tooLarge(came string) *llm.Error {
 	limit := strconv.FormatInt(x.gateway.cfg.MaxBody, 10) + " bytes"
 	return &llm.Error{

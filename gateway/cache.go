@@ -60,11 +60,16 @@ func (g *Gateway) explainCache(x *visit) error {
 
 // requestFor makes the request that body would be at path.
 func (x *visit) requestFor(path string, c *form.Controls, body []byte) (*llm.Request, error) {
-	if name, ok := strings.CutPrefix(path, pathOperations); ok {
-		return x.operationRequest(name, c, body)
-	}
 	if call, id := bedrockCallAt(path); call != nil {
 		return x.bedrockRequest(call, id, c, body)
+	}
+	if x.r != nil { // else a line of a file
+		if err := form.NoSettings(x.r.Header, path); err != nil {
+			return nil, err
+		}
+	}
+	if name, ok := strings.CutPrefix(path, pathOperations); ok {
+		return x.operationRequest(name, c, body)
 	}
 	endpoint := llm.Chat
 	switch path {

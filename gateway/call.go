@@ -50,6 +50,11 @@ func (g *Gateway) complete(x *visit, fill func(req *llm.Request, body []byte) er
 	if err != nil {
 		return err
 	}
+	if x.style != aws {
+		if err := form.NoSettings(x.r.Header, x.route.Pattern); err != nil {
+			return err
+		}
+	}
 	job, err := x.asJob(&c)
 	if err != nil {
 		return err
@@ -159,10 +164,10 @@ func (g *Gateway) stream(x *visit, req *llm.Request) error {
 	defer announcer.stop()
 	var meta forebay.Meta
 	var chunk llm.Chunk
-	s, err := g.caller.Stream(x.r.Context(), req)
+	s, err := g.caller.Stream(x.outliving(), req)
 	called := err == nil
 	if called {
-		defer s.Close()
+		x.rest = s // ServeHTTP closes it
 		meta = s.Meta()
 		chunk, err = s.Next()
 	}
@@ -181,7 +186,8 @@ func (g *Gateway) stream(x *visit, req *llm.Request) error {
 		}
 		x.headOfStream()
 	}
-	return x.relay(s, chunk, err)
+	x.more, err = x.pass(chunk, err)
+	return err
 }
 
 // headOfStream writes the head of a stream of events.
@@ -198,35 +204,50 @@ func (x *visit) flush() {
 	}
 }
 
-// relay writes a stream whose first piece is chunk, or that ended with err before it,
-// and what is known at its end.
-func (x *visit) relay(s answer, chunk llm.Chunk, err error) error {
-	priced := x.meta.Attempts > 0
-	for err == nil {
+// relay writes what is left of a stream. It runs on top of ServeHTTP and not of what led to
+// the stream, and waits apart from reading: ten thousand streams wait at once, each
+// with the stack that led to where it waits.
+func (x *visit) relay() error {
+	more, err := true, error(nil)
+	for more && !x.detach() {
+		llm.Await(x.rest)
+		more, err = x.next()
+	}
+	return err
+}
+
+// next passes the next piece on.
+func (x *visit) next() (more bool, err error) {
+	chunk, err := x.rest.Next()
+	return x.pass(chunk, err)
+}
+
+// pass writes a piece of the stream, or what is known at its end.
+func (x *visit) pass(chunk llm.Chunk, err error) (more bool, _ error) {
+	switch {
+	case err == nil:
 		if !x.write(chunk.Raw) {
-			return nil
+			return false, nil
 		}
 		if !chunk.Last { // the end of the answer flushes what is last
 			x.flush()
 		}
-		chunk, err = s.Next()
-	}
-	switch {
+		return true, nil
 	case err != io.EOF:
-		return x.breakOff(err)
+		return false, x.breakOff(err)
 	case x.early:
-		x.meta = s.Meta()
+		x.meta = x.rest.Meta()
 		x.trailLate()
-	case priced:
-		x.w.Header()[costHeader] = []string{head.Dollars(s.Meta().CostMicroUSD)}
+	case x.meta.Attempts > 0: // priced
+		x.w.Header()[costHeader] = []string{head.Dollars(x.rest.Meta().CostMicroUSD)}
 	}
-	return nil
+	return false, nil
 }
 
 // breakOff tells the reader of a stream that it failed, as far as he is there.
 func (x *visit) breakOff(err error) error {
 	// A request's context of net/http has no deadline; where it has one (Lambda), the reader is there at its end.
-	if x.r.Context().Err() != context.Canceled { //nolint:errorlint // the very value
+	if x.context().Err() != context.Canceled { //nolint:errorlint // the very value
 		e := *llm.AsError(err)
 		if e.SupportID == "" {
 			e.SupportID = x.id

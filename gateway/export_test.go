@@ -29,13 +29,15 @@ type Parts struct {
 	Jobs      durable
 }
 
-// NewWith makes a Gateway over parts.
+// NewWith makes a Gateway over parts. It detaches streams at once where its listener
+// allows it.
 func NewWith(cfg Config, parts Parts) (*Gateway, error) {
 	g, err := build(cfg)
 	if err != nil {
 		return nil, err
 	}
 	g.caller, g.catalog, g.condition, g.metrics = parts.Caller, parts.Catalog, parts.Condition, parts.Metrics
+	g.detachAfter = 0
 	g.operated, g.cache, g.submitter, g.jobs = parts.Operated, parts.Cache, parts.Submitter, parts.Jobs
 	return g, nil
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -124,8 +125,12 @@ func retryHeaders(set func(name, value string), e *llm.Error) {
 }
 
 // panicked turns a panic of a handler into an answer, or into a cut connection
-// where the answer has begun.
+// where the answer has begun. It does nothing where there was none, or one that only
+// breaks the connection.
 func (x *visit) panicked(p any) {
+	if p == nil || p == http.ErrAbortHandler { //nolint:errorlint // the very value is what net/http compares
+		return
+	}
 	x.gateway.log.LogAttrs(context.Background(), slog.LevelError, "panic in a handler",
 		slog.String("request_id", x.id), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 	x.fail(&llm.Error{

@@ -34,6 +34,8 @@ type Gateway struct {
 	anyone    *access.Grant // of every caller where the gateway is open; else nil
 	table     *table
 	log       *slog.Logger
+
+	detachAfter time.Duration // how old a stream is when it is detached
 }
 
 // New checks cfg and makes a Gateway. It reports every fault at once and starts
@@ -59,7 +61,7 @@ func New(cfg Config) (*Gateway, error) {
 // build makes a Gateway that has no client yet.
 func build(cfg Config) (*Gateway, error) {
 	cfg = cfg.withDefaults()
-	g := &Gateway{cfg: cfg, table: newTable(append(routes(), endpointRoutes(cfg.Endpoints)...)), log: cfg.Logger}
+	g := &Gateway{cfg: cfg, table: newTable(append(routes(), endpointRoutes(cfg.Endpoints)...)), log: cfg.Logger, detachAfter: detachAfter}
 	ring, err := access.NewRing(cfg.Keys)
 	if err = errors.Join(cfg.validate(), err); err != nil {
 		return nil, err
@@ -83,16 +85,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 {
 		x.conn = wire.Of(r.Context())
 	}
-	defer func() {
-		p := recover()
-		if p != nil && p != http.ErrAbortHandler { //nolint:errorlint // the very value is what net/http compares
-			x.panicked(p)
-		}
-		x.record()
-		if x.cut || p == http.ErrAbortHandler {
-			panic(http.ErrAbortHandler)
-		}
-	}()
+	defer x.leave()
+	defer x.closeRest()
 	x.identify()
 	if len(r.TransferEncoding) > 0 {
 		// net/http takes a body with both a length and a transfer coding for chunked,
@@ -106,8 +100,45 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// connection, and has no bound in time for that.
 		x.readUntil(x.start.Add(g.cfg.BodyTimeout))
 	}
-	if err := g.serve(x); err != nil {
+	err := g.serve(x)
+	if err == nil && x.more {
+		err = x.relay()
+	}
+	if x.detached {
+		return
+	}
+	if err != nil {
 		x.fail(err)
+		x.linger()
+	}
+}
+
+// closeRest ends a stream that was passed on, whether it was read to its end or not.
+func (x *visit) closeRest() {
+	if x.rest != nil && !x.detached {
+		_ = x.rest.Close()
+	}
+}
+
+// leave ends a visit; it is deferred. A connection whose answer was cut has to break.
+func (x *visit) leave() {
+	p := recover()
+	if x.detached {
+		return // it is another goroutine's now
+	}
+	x.windUp(p)
+	if x.cut || p == http.ErrAbortHandler {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// windUp records a visit, which ended with the panic p or without one.
+func (x *visit) windUp(p any) {
+	x.panicked(p)
+	x.record()
+	if x.release != nil {
+		x.release()
+		x.ended()
 	}
 }
 
@@ -237,7 +268,7 @@ func (g *Gateway) Bounded(h http.Handler) http.Handler { return wire.Streams(h, 
 
 // Listen opens a TCP listener for Server. It refuses an address that is not
 // loopback where the gateway is open.
-func (g *Gateway) Listen(addr string) (net.Listener, error) {
+func (g *Gateway) Listen(addr string) (*wire.Listener, error) {
 	resolved, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: listen on %s: %w", addr, err)

@@ -111,6 +111,8 @@ type stream struct {
 	meta forebay.Meta
 }
 
+func (s stream) Await() { llm.Await(s.Stream) }
+
 func (s stream) Meta() forebay.Meta { return s.meta }
 
 func (b *backend) Stream(ctx context.Context, req *llm.Request) (gateway.Answer, error) {
@@ -182,11 +184,15 @@ func serve(t testing.TB, g *gateway.Gateway) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	l.AllowDetach()
 	s := g.Server()
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	t.Cleanup(func() {
 		_ = s.Close()
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = l.Drain(ctx) // what a test left in progress
 		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("serve: %v", err)
 		}

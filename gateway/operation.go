@@ -28,6 +28,9 @@ func (g *Gateway) operation(x *visit) error {
 	if err != nil {
 		return err
 	}
+	if err := form.NoSettings(x.r.Header, x.route.Pattern); err != nil {
+		return err
+	}
 	job, err := x.asJob(&c)
 	if err != nil {
 		return err

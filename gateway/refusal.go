@@ -17,7 +17,7 @@ import (
 // WrapListener returns l with connections that cut clients which stop reading, and
 // that answer in JSON where net/http would write plain text by itself. A TLS
 // listener belongs around the result, not inside it.
-func (g *Gateway) WrapListener(l net.Listener) net.Listener {
+func (g *Gateway) WrapListener(l net.Listener) *wire.Listener {
 	return wire.Listen(l, wire.Config{WriteTimeout: g.cfg.WriteTimeout, Refusal: g.translate})
 }
 

@@ -167,6 +167,12 @@ func (t *table) find(x *visit) error {
 	if sent := x.r.URL.EscapedPath(); found == nil && strings.HasPrefix(sent, pathBedrock) {
 		x.style = aws
 		found, variable = t.matchModels(sent)
+	} else if call, _ := bedrockCallAt(doorBedrock + sent); found == nil && call != nil {
+		x.style = aws
+		return &llm.Error{
+			Kind: llm.CallerNotFound, Message: "nothing is served at " + form.Printable(path, 100),
+			Fix: "Let the endpoint of the AWS SDK end in " + doorBedrock + ".",
+		}
 	}
 	if found == nil {
 		return t.unknownPath(path)

@@ -2,18 +2,18 @@ package gateway
 
 import (
 	"net/http"
-	"regexp"
 	"strings"
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/access"
 	"github.com/forebay-ai/forebay/gateway/form"
+	"github.com/forebay-ai/forebay/internal/ident"
 	"github.com/forebay-ai/forebay/llm"
 )
 
-// storedID is what the id of a stored completion looks like. It goes into the path
+// storedID says whether s looks like the id of a stored completion. It goes into the path
 // of the provider's API, so it has nothing that could lead elsewhere.
-var storedID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+func storedID(s string) bool { return ident.Is(s, 1, 128, "_-") }
 
 // apiPrefix begins the paths of the OpenAI protocol. A provider's base URL has it.
 const apiPrefix = "/v1"
@@ -22,7 +22,7 @@ const apiPrefix = "/v1"
 // in its account and have nothing to cache, queue or degrade. The model in the query
 // of a list, if any, says which provider is asked; else it is that of the model "*".
 func (g *Gateway) stored(x *visit) error {
-	if x.variable != "" && !storedID.MatchString(x.variable) {
+	if x.variable != "" && !storedID(x.variable) {
 		return &llm.Error{
 			Kind: llm.CallerNotFound, Param: "id", Message: "no stored completion has the id " + form.Printable(x.variable, 64),
 			Limit: "id", Value: "128 characters", Fix: "Ids have letters, digits, _ and -, such as chatcmpl-123.",

@@ -225,20 +225,30 @@ func until(t *testing.T, limit time.Duration, ok func() bool) {
 	}
 }
 
-// bubble runs f with g served in memory, on the fake clock.
+// bubble runs f with g served in memory, on the fake clock, twice: streams are detached,
+// or not.
 func bubble(t *testing.T, change func(*gateway.Config), b func() *backend, f func(t *testing.T, b *backend, l *memnet.Listener)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		back := b()
-		g := newGateway(t, back, change)
-		l := memnet.Listen()
-		s := g.Server()
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(g.WrapListener(l)) }()
-		f(t, back, l)
-		_ = s.Close()
-		<-done
-	})
+	for _, detach := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			back := b()
+			g := newGateway(t, back, change)
+			l := memnet.Listen()
+			s := g.Server()
+			ln := g.WrapListener(l)
+			if detach {
+				ln.AllowDetach()
+			}
+			done := make(chan error, 1)
+			go func() { done <- s.Serve(ln) }()
+			f(t, back, l)
+			_ = s.Close()
+			<-done
+			if err := ln.Drain(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // TestSlowReader is a client that stops reading a stream: it is cut at the write

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -43,6 +44,16 @@ type visit struct {
 	costKnown bool // meta.CostMicroUSD is final
 	cut       bool // the answer stopped before its end: the connection has to break
 
+	rest answer // of a stream: what relay passes on, and ServeHTTP closes
+	more bool   // rest has not ended
+
+	// ctx is the context of a stream's call, ended ends it, and release unties it from
+	// that of the request; nil where it is the request's own.
+	ctx      context.Context
+	ended    context.CancelFunc
+	release  func() bool
+	detached bool // ServeHTTP has left it to a goroutine of its own
+
 	notes    llm.Notes // what of the request did not reach the model
 	body     []byte    // of the request, where bodyRead
 	bodyRead bool      // the body had to be read before the caller was known
@@ -52,7 +63,7 @@ type visit struct {
 	bytes  int64    // of the body, written
 
 	// values backs the header's values, so that setting one allocates nothing.
-	values [24]string
+	values [12]string
 	used   int
 	// conn takes the lines of the head that every answer has past net/http; nil where
 	// the connection is not one of ours. lines are what it will get.
@@ -122,6 +133,7 @@ func (x *visit) head(status int, contentType string) {
 	}
 	if x.conn != nil {
 		x.conn.Say(x.lines)
+		x.lines = nil // the connection lets go of them as soon as they are written
 	}
 	x.w.WriteHeader(status)
 }

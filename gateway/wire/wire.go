@@ -1,8 +1,8 @@
 // Package wire is what lies between the gateway and its clients' connections: writes
 // that give a client up which stops reading, on HTTP/1 for each connection and on
-// HTTP/2 for each stream; heads of answers that go past net/http's header map; and our
-// answers in place of those that net/http writes by itself. It knows bytes, and nothing
-// of routes, calls or errors.
+// HTTP/2 for each stream; heads of answers that go past net/http's header map; our
+// answers in place of those that net/http writes by itself; and answers that last, which
+// leave net/http. It knows bytes, and nothing of routes, calls or errors.
 package wire
 
 import (
@@ -24,36 +24,46 @@ type Config struct {
 }
 
 // Listen returns l with connections that behave as c says.
-func Listen(l net.Listener, c Config) net.Listener {
-	return &listener{Listener: l, config: c}
-}
-
-type listener struct {
-	net.Listener
-	config Config
-}
-
-// Accept waits for the next connection.
-func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &Conn{Conn: c, config: l.config}, nil
+func Listen(l net.Listener, c Config) *Listener {
+	return &Listener{Listener: l, config: c, work: make(chan *Detached), away: map[*Detached]bool{}, empty: make(chan struct{})}
 }
 
 // Conn is a connection to a client.
 type Conn struct {
 	net.Conn
-	config Config
-	armed  atomic.Int64 // when the write deadline was set last, in Unix nanoseconds
+	listener *Listener
+	closed   atomic.Bool  // or handed over
+	armed    atomic.Int64 // when the write deadline was set last, in Unix nanoseconds
 	// head is what goes behind the status line of the next answer. The goroutine that
 	// serves the connection sets it and writes, so it needs no lock.
 	head []byte
+	// early is what came before the connection was handed over: it is read first.
+	early []byte
 	// preface counts the bytes that came and are those of HTTP/2's preface; -1 once one
 	// was not. Whoever reads counts, and one goroutine reads at a time.
 	preface int
 	http2   atomic.Bool // all of the preface has come: what is written are frames
+}
+
+// Close closes the connection. What was handed over is not this one's to close.
+func (c *Conn) Close() error {
+	if c.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	c.listener.open.Add(-1)
+	return c.Conn.Close()
+}
+
+// Detaches says whether Detach works here.
+func (c *Conn) Detaches() bool { return c.listener.detaches.Load() }
+
+// handOver returns the connection anew, for another server's goroutine, that reads early
+// first.
+func (c *Conn) handOver(early []byte) *Conn {
+	if c.closed.Swap(true) {
+		return c
+	}
+	return &Conn{Conn: c.Conn, listener: c.listener, early: early}
 }
 
 // connKey finds the connection in a request's context.
@@ -82,7 +92,13 @@ const clientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // Read reads from the client, and sees whether it speaks HTTP/2.
 func (c *Conn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
+	n, err := 0, error(nil)
+	if len(c.early) > 0 {
+		n = copy(b, c.early)
+		c.early = c.early[n:]
+	} else {
+		n, err = c.Conn.Read(b)
+	}
 	for i := 0; i < n && c.preface >= 0 && c.preface < len(clientPreface); i++ {
 		if b[i] != clientPreface[c.preface] {
 			c.preface = -1
@@ -151,11 +167,11 @@ func (c *Conn) writePieces(b []byte) (written int, err error) {
 // client is still cut between three quarters of the bound and all of it.
 func (c *Conn) arm() error {
 	now := time.Now()
-	if now.UnixNano()-c.armed.Load() < int64(c.config.WriteTimeout/4) {
+	if now.UnixNano()-c.armed.Load() < int64(c.listener.config.WriteTimeout/4) {
 		return nil
 	}
 	c.armed.Store(now.UnixNano())
-	return c.Conn.SetWriteDeadline(now.Add(c.config.WriteTimeout))
+	return c.Conn.SetWriteDeadline(now.Add(c.listener.config.WriteTimeout))
 }
 
 // SetWriteDeadline ignores that net/http lifts the deadline after each request:
@@ -203,5 +219,5 @@ func IsRefusal(b []byte) bool {
 func (c *Conn) refusal(b []byte) []byte {
 	status, _ := strconv.Atoi(string(b[len(statusPrefix) : len(statusPrefix)+3]))
 	_, reason, _ := bytes.Cut(b, []byte("\r\n\r\n"))
-	return c.config.Refusal(status, string(reason))
+	return c.listener.config.Refusal(status, string(reason))
 }

@@ -2,13 +2,13 @@ package app_test
 
 import (
 	"compress/gzip"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"sync"
 	"testing"
-
-	"github.com/aws/smithy-go/encoding/cbor"
 
 	"github.com/forebay-ai/forebay/internal/app"
 )
@@ -33,27 +33,28 @@ func TestCloudWatch(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		value, err := cbor.Decode(raw)
-		if err != nil {
-			t.Error(err)
+		form, err := url.ParseQuery(string(raw)) // the Query protocol, which endpoints of the file get
+		if err != nil || form.Get("Action") != "PutMetricData" {
+			t.Errorf("%v in %s", err, raw)
 			return
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		for _, item := range value.(cbor.Map)["MetricData"].(cbor.List) {
-			d := item.(cbor.Map)
-			name, _ := d["MetricName"].(cbor.String)
-			if d["Dimensions"] != nil {
+		for n := 1; ; n++ {
+			item := fmt.Sprintf("MetricData.member.%d.", n)
+			name := form.Get(item + "MetricName")
+			if name == "" {
+				break
+			}
+			if form.Has(item + "Dimensions.member.1.Name") {
 				name += " by"
 			}
-			values, _ := d["Values"].(cbor.List)
-			for range values {
-				sums[string(name)]++
+			if form.Has(item + "Values.member.1") {
+				sums[name]++
 			}
 		}
-		w.Header().Set("smithy-protocol", "rpc-v2-cbor")
-		w.Header().Set("Content-Type", "application/cbor")
-		_, _ = w.Write(cbor.Encode(cbor.Map{}))
+		w.Header().Set("Content-Type", "text/xml")
+		_, _ = io.WriteString(w, `<PutMetricDataResponse xmlns="http://monitoring.amazonaws.com/doc/2010-08-01/"><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></PutMetricDataResponse>`)
 	}))
 	defer granite.Close()
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/forebay-ai/forebay/breaker"
@@ -19,6 +21,10 @@ func (s *Server) openFleet(ctx context.Context, o Options) error {
 		return nil
 	}
 	c := shared(s.client.Upstreams(), s.watch.budgets)
+	if host, err := os.Hostname(); err == nil && !strings.HasSuffix(o.File.Listen, ":0") {
+		// Another one at this address has to be gone before this one can listen. Where it still drains it beats.
+		c.Place = host + " " + o.File.Listen
+	}
 	c.ID, c.Store, c.Interval, c.Logger = rand.Text(), store, o.File.FleetInterval(), o.Logger
 	var err error
 	if s.fleet, err = fleet.New(c); err != nil {

@@ -22,9 +22,19 @@ const gcPace = 250 * time.Millisecond
 // quietFor is how long there has to be no collection before the default returns.
 const quietFor = 10 * time.Second
 
+// rareGC is the GOGC of a heap beyond heapFloor that was not collected for rareFor. Ten
+// thousand streams that wait make little garbage: until their heap has doubled takes
+// minutes, and until then the garbage and the stacks that have become too deep are kept.
+// A collection every four seconds costs three parts in a hundred of a CPU there.
+const (
+	rareGC  = 10
+	rareFor = 4 * time.Second
+)
+
 // PaceGC lets the heap grow up to heapFloor between collections while they are
 // frequent, until stop is called, and goes back to Go's default when they are not, so
-// that an idle process gives its memory back. It leaves the pace alone where
+// that an idle process gives its memory back; a large heap is then collected every four
+// seconds if a tenth of it is garbage. It leaves the pace alone where
 // GOGC sets one. GOMEMLIMIT bounds the heap as ever. It is for a process that
 // serves and does nothing else.
 func PaceGC() (stop func()) {
@@ -77,6 +87,8 @@ func (p *pace) step(live, cycles uint64) bool {
 	switch {
 	case cycles > p.cycles:
 		wanted, p.quiet = gcPercent(live), 0
+	case live >= heapFloor && time.Duration(p.quiet)*gcPace >= rareFor:
+		wanted = rareGC
 	case time.Duration(p.quiet)*gcPace >= quietFor:
 		wanted = defaultGC
 	}

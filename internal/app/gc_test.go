@@ -29,4 +29,18 @@ func TestPace(t *testing.T) {
 	if !p.step(8<<20, 6) || p.percent != defaultGC {
 		t.Errorf("quiet: %d", p.percent)
 	}
+	if p.step(100<<20, 7); p.percent != defaultGC {
+		t.Errorf("large: %d", p.percent)
+	}
+	for range int(rareFor/gcPace) - 1 {
+		if p.step(100<<20, 7) {
+			t.Fatal("a large heap is collected too early")
+		}
+	}
+	if !p.step(100<<20, 7) || p.percent != rareGC {
+		t.Errorf("large and quiet: %d", p.percent)
+	}
+	if !p.step(100<<20, 8) || p.percent != defaultGC {
+		t.Errorf("large, and collected: %d", p.percent)
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -53,7 +52,6 @@ type Server struct {
 	watch  *watching          // the same
 	fleet  *fleet.Fleet       // nil where nothing is shared with other gateways
 	page   *dashboard.Handler // nil where there is none
-	conns  atomic.Int64       // open connections of callers
 	texts  *templates         // nil where no prepared texts lie in directories
 	gate   *gateway.Gateway
 	doors  []*door // in the order of their start: control, where there is one, and calls
@@ -114,7 +112,7 @@ func (s *Server) makeClient(o Options) error {
 	if s.watch, err = newWatching(context.Background(), o, s.stores, &cfg); err != nil {
 		return errors.Join(err, s.closeStores())
 	}
-	s.watch.conns = &s.conns
+	s.watch.conns = s.connections
 	if s.client, err = forebay.New(cfg); err != nil {
 		return errors.Join(err, s.watch.close(context.Background()), s.closeStores())
 	}
@@ -212,7 +210,7 @@ func (s *Server) listen(key, addr string, h http.Handler) error {
 	}
 	server := s.gate.Server()
 	server.Handler = s.gate.Bounded(h)
-	s.doors = append(s.doors, newDoor(key, server, ln, &s.conns))
+	s.doors = append(s.doors, newDoor(key, server, ln))
 	return nil
 }
 
@@ -282,6 +280,14 @@ func localURL(addr net.Addr) string {
 		return "http://" + netip.AddrPortFrom(loopback, at.Port()).String()
 	}
 	return "http://" + addr.String()
+}
+
+// connections is how many of callers are open.
+func (s *Server) connections() (n int) {
+	for _, d := range s.doors {
+		n += d.ln.Open()
+	}
+	return n
 }
 
 // Client is the client behind the gateway.

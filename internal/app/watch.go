@@ -40,7 +40,7 @@ type watching struct {
 	notify   *notify.Dispatcher
 	traces   *telemetry.Exporter // nil where nothing is sent
 	metrics  *cloudwatch.Sink    // nil where nothing is published
-	conns    *atomic.Int64       // open connections of callers
+	conns    func() int          // open connections of callers
 	log      *slog.Logger
 
 	monitor atomic.Pointer[monitor.Monitor] // set once there is a client
@@ -52,7 +52,7 @@ const leastLease = 10 * time.Minute
 
 // newWatching makes what watches the client of cfg, and puts it into cfg.
 func newWatching(ctx context.Context, o Options, stores *config.Stores, cfg *forebay.Config) (*watching, error) {
-	w := &watching{file: o.File, log: o.Logger, conns: new(atomic.Int64)}
+	w := &watching{file: o.File, log: o.Logger, conns: func() int { return 0 }}
 	var err error
 	if w.cfg, err = o.File.Watch(); err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (w *watching) observed(stores *config.Stores) observe.Config {
 	c := observe.Config{
 		Definitions: w.cfg.Alarms, Name: w.cfg.Telemetry.Service, Group: w.cfg.Group, Repeat: w.cfg.Repeat, PerUSD: w.perUSD(),
 		Budgets: budgetNames(w.cfg.Budgets), Notices: w.notify.Send, Alerting: w.notify.Healthy, Objective: w.cfg.Objective, Custom: w.cfg.Custom, Log: w.calls, Ledger: w.books,
-		Connections: func() int { return int(w.conns.Load()) }, Logger: w.log,
+		Connections: func() int { return w.conns() }, Logger: w.log,
 	}
 	if w.traces != nil {
 		c.Tracer = w.traces
