@@ -12,11 +12,19 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // rig is a breaker with a clock that the test moves.
 type rig struct {
 	*breaker.Breaker
-	t   *testing.T
+	t   failer
 	now time.Time
 }
 
-func newRig(t *testing.T, cfg breaker.Config) *rig {
+// failer is what a rig needs of a test, and of one that rapid shrinks.
+type failer interface {
+	Helper()
+	Error(args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+func newRig(t failer, cfg breaker.Config) *rig {
 	t.Helper()
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)

@@ -30,8 +30,11 @@ type model struct {
 	ties int
 }
 
-func newModel(t *testing.T, cfg breaker.Config) *model {
-	return &model{rig: newRig(t, cfg), plain: newPlain(cfg)}
+func newModel(t failer, cfg breaker.Config) *model {
+	m := &model{rig: newRig(t, cfg), plain: newPlain(cfg)}
+	m.see(m.rig.now)
+	m.compare() // both know the time before they are handed an older one
+	return m
 }
 
 // time is the time that a call hands over: goroutines that waited hand over older ones.
@@ -96,13 +99,15 @@ func (m *model) recordOne(r *rand.Rand, failing []float64) {
 	if !f.current {
 		return
 	}
-	was := m.plain.state
+	before := *m.plain
 	m.tie = false
 	m.record(f.source, o.Failed, o.Took >= m.cfg.SlowCall)
-	if m.tie { // either source may be taken for the worst
+	if m.tie { // either source may be taken for the worst, and one of them may open it
 		m.ties++
+		*m.plain = before
+		m.turn(m.State())
 		m.resetBoth()
-	} else if was != m.plain.state {
+	} else if before.state != m.plain.state {
 		m.renew()
 	}
 }
@@ -274,7 +279,7 @@ func TestMillionSteps(t *testing.T) {
 // TestRandomConfigs runs the model over other configurations; rapid shrinks what it finds.
 func TestRandomConfigs(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		m := newModel(t, breaker.Config{
+		m := newModel(rt, breaker.Config{
 			Off:         rapid.IntRange(0, 9).Draw(rt, "off") == 0,
 			Consecutive: rapid.IntRange(1, 10).Draw(rt, "consecutive"),
 			FailureRate: rapid.Float64Range(0.01, 1).Draw(rt, "rate"),

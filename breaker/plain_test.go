@@ -31,7 +31,7 @@ type plain struct {
 	culprit, decider  uint64
 	stepEnds          time.Time
 	step              int
-	tie               bool // the last outcome: two sources are the worst one
+	tie               bool // the last outcome: a rule asked for the worst source, and two are
 	opened, alone     int  // how often: from closed, for one source alone
 }
 
@@ -288,18 +288,18 @@ func (p *plain) row(loners map[uint64]bool) (opens, alone bool) {
 	if n < p.cfg.Consecutive {
 		return false, false
 	}
-	worst := uint64(0)
+	worst, tie := uint64(0), false
 	for s, c := range of {
 		if c == of[worst] && s != worst {
-			p.tie = true
+			tie = true
 		} else if c > of[worst] {
-			worst, p.tie = s, false
+			worst, tie = s, false
 		}
 	}
 	if n-of[worst] >= min(2, p.cfg.Consecutive) {
-		p.tie = false
 		return true, false
 	}
+	p.tie = p.tie || tie
 	return !p.othersServed(worst, loners), n == of[worst]
 }
 
@@ -319,21 +319,22 @@ func (p *plain) rate(loners map[uint64]bool, in func(past, int) bool, slow bool,
 		}
 		return c.failed, c.total
 	}
-	worst, most := uint64(0), 0.0
+	worst, most, tie := uint64(0), 0.0, false
 	for s := range p.sources() {
 		h, n := hits(func(o past) bool { return o.source == s })
 		switch over := float64(h) - rate*float64(n); {
 		case loners[s] || over <= 0:
 		case over == most:
-			p.tie = true
+			tie = true
 		case over > most:
-			worst, most, p.tie = s, over, false
+			worst, most, tie = s, over, false
 		}
 	}
 	h, n := hits(func(o past) bool { return !loners[o.source] })
 	if most == 0 || !above(h, n, rate, sigmas) {
 		return false, false
 	}
+	p.tie = p.tie || tie
 	h, n = hits(func(o past) bool { return !loners[o.source] && o.source != worst })
 	others := above(h, n, rate, sigmas)
 	if others && h >= 4 {
