@@ -184,6 +184,7 @@ export interface Job {
 export interface JobList { object: string; data: Job[] | null; has_more: boolean; next?: string }
 export interface JobStats {
   queued: number; processing: number; completed: number; failed: number; timeout: number; cancelled: number; dead: number; damaged: number;
+  counted_at?: string;
   bands?: Record<string, { queued: number; processing: number; delayed: number; oldest_seconds: number; estimated_wait_seconds: number }>;
   queued_bytes?: number; drain_rate_per_second: number; accepted: number; refused: number; retries: number;
   lost_leases: number; fenced: number; paused: string[] | null; draining?: boolean;

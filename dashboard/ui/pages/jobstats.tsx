@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { type ApiError, api, mayChange } from "../api";
 import { Badge, Button, Card, Dialog, EmptyState, ErrorState, Grid, KeyValues, Table, TextInput, notify } from "../components";
-import { bytes, count, rate, seconds } from "../format";
+import { ago, bytes, count, rate, seconds } from "../format";
 import type { JobStats } from "../types";
 
 /** The bands, the most urgent first. */
@@ -26,6 +26,7 @@ export function StatesOfJobs({ stats, reload }: { stats: JobStats; reload(): voi
           ["Leases lost", count(stats.lost_leases)],
           ["Late results thrown away", count(stats.fenced)],
           ["Size of what is queued", bytes(stats.queued_bytes ?? 0)],
+          ...(stats.counted_at ? [["Jobs by state counted", ago(stats.counted_at)] as [string, preact.ComponentChild]] : []),
           ...(stats.damaged > 0 ? [["Damaged records", <Badge tone="bad">{count(stats.damaged)}</Badge>] as [string, preact.ComponentChild]] : []),
         ]} />
       </Card>
