@@ -83,7 +83,7 @@ func (f *policies) do(ctx context.Context, call Call) error {
 }
 
 func (f *policies) plan(dst []int, draw uint64) []int {
-	asker := upstream.Asker{Now: time.Now(), Tokens: f.targets[0].Tokens(&f.request), Source: 1, Regions: &f.regions}
+	asker := upstream.Asker{Now: time.Now(), Tokens: f.targets[0].Tokens(&f.request), Source: 1, Regions: &f.regions, Request: &f.request}
 	return f.router.Plan(dst, route.Need{Draw: draw}, func(i int) route.State { return f.targets[i].State(&asker) })
 }
 
