@@ -17,7 +17,7 @@ func TestQueue(t *testing.T) {
 	t.Parallel()
 	// The provider would refuse a third call at once: that none is refused shows
 	// that the gateway keeps the limit.
-	r := newRig(t, setup{config: "limits: {max_concurrent: 2}\nretry: {max: 0}", provider: []string{"--capacity", "2", "--fault", "delay=60ms"}})
+	r := newRig(t, setup{config: "limits: {max_concurrent: 2}\nretry: {max: 0}", provider: []string{"--capacity", "2", "--fault", "delay=250ms"}})
 	client := r.client(t, option.WithMaxRetries(0))
 	bands := []string{"low", "normal", "high", "critical"}
 	const each = 5
@@ -71,7 +71,7 @@ func TestQueue(t *testing.T) {
 // TestQueueRefuses: who cannot be served before his deadline is told at once.
 func TestQueueRefuses(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, setup{config: "limits: {max_concurrent: 1}\nqueue: {max: 1}", provider: []string{"--fault", "delay=1s"}})
+	r := newRig(t, setup{config: "limits: {max_concurrent: 1}\nqueue: {max: 1}", provider: []string{"--fault", "delay=3s"}})
 	client := r.client(t, option.WithMaxRetries(0))
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -83,12 +83,12 @@ func TestQueueRefuses(t *testing.T) {
 		})
 	}
 	eventually(t, 5*time.Second, "one call runs", func() bool { return r.calls(t).InFlight == 1 })
-	time.Sleep(100 * time.Millisecond) // the other call is on its way into the line
+	eventually(t, 2*time.Second, "the other one waits", func() bool { return r.metric(t, `forebay_queue_depth{priority="normal"}`) == 1 })
 	begin := time.Now()
 	_, err := client.Chat.Completions.New(t.Context(), question("m1", "Question 3"))
 	took := time.Since(begin)
 	e := apiError(t, err)
-	if e.StatusCode != http.StatusServiceUnavailable || e.Code != "policy_overloaded" || took > 500*time.Millisecond {
+	if e.StatusCode != http.StatusServiceUnavailable || e.Code != "policy_overloaded" || took > 2*time.Second { // a call takes 3 s
 		t.Errorf("after %v: status %d: %s", took, e.StatusCode, e.RawJSON())
 	}
 	says(t, "the message", e.Message, "queue.max = 1")

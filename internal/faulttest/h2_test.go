@@ -359,10 +359,14 @@ func TestHTTP2(t *testing.T) {
 			t.Logf("%s: A saw %d requests, %s", f.name, seen, got.took().Round(time.Millisecond))
 		})
 	}
-	before := g.cpu(t)
-	time.Sleep(500 * time.Millisecond)
-	if used := g.cpu(t) - before; used > 250*time.Millisecond {
-		t.Errorf("the gateway used %s of CPU in 500 ms without a call: something turns in circles", used)
+	least := time.Hour
+	for range 4 { // the quietest time counts: what the calls have left is collected now
+		before := g.cpu(t)
+		time.Sleep(500 * time.Millisecond)
+		least = min(least, g.cpu(t)-before)
+	}
+	if least > 250*time.Millisecond {
+		t.Errorf("the gateway used %s of CPU in 500 ms without a call: something turns in circles", least)
 	}
 	for _, u := range ups {
 		u.hangUp()

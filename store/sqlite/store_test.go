@@ -82,8 +82,8 @@ func TestSecondOpenIsRefused(t *testing.T) {
 	must(t, err)
 	began := time.Now()
 	_, err = openIn(t, dir)
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("the refusal took %v; want at most 1 s", took)
+	if took := time.Since(began); took >= 2*time.Second { // which is what SQLite waits for a lock
+		t.Errorf("the refusal took %v; want none that waits", took)
 	}
 	var e *llm.Error
 	if !errors.As(err, &e) || e.Kind != llm.ForebayUnavailable || e.Fix == "" || !strings.Contains(e.Message, strconv.Itoa(os.Getpid())) {
