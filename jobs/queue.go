@@ -227,15 +227,19 @@ func signal(c chan struct{}) {
 	}
 }
 
-// pause waits, and returns false when the queue stops meanwhile.
+// pause waits, and returns false when the queue stops meanwhile, or has: also where there is nothing to wait for.
 func (q *Queue) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+	case <-q.quit:
+	}
+	select {
 	case <-q.quit:
 		return false
+	default:
+		return true
 	}
 }
 
