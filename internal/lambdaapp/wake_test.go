@@ -24,7 +24,8 @@ func TestBudgetsAfterAPause(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 	endpoint := awstest.Dynalite(t)
 	client := dynamodb.NewFromConfig(awstest.Config(endpoint))
-	tables := dynamo.Config{Client: client, Ledger: "wake-ledger", Control: "wake-control"}
+	name := fmt.Sprintf("wake-%d-", time.Now().UnixNano())
+	tables := dynamo.Config{Client: client, Ledger: name + "ledger", Control: name + "control"}
 	for _, table := range dynamo.Schemas(tables) {
 		table.DeletionProtectionEnabled = nil // the emulator would say so in each answer
 		if _, err := client.CreateTable(t.Context(), &table); err != nil {
@@ -43,8 +44,8 @@ providers: {up: {type: openai, base_url: %q}}
 models: {m: {targets: [{provider: up, model: m}]}}
 operations: {ask: {model: m}}
 budgets: {all: {usd: 1, period: month, kind: hard}}
-store: {dynamodb: {region: %s, endpoint: %q, ledger: wake-ledger, control: wake-control}}
-`, model(t), awstest.Region, endpoint), lambdaapp.Options{})
+store: {dynamodb: {region: %s, endpoint: %q, ledger: %sledger, control: %[4]scontrol}}
+`, model(t), awstest.Region, endpoint, name), lambdaapp.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
