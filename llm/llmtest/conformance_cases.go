@@ -172,11 +172,18 @@ func cancelDuringNext(t *testing.T, h Harness) {
 	wantSticky(t, s, llm.CallerCancelled)
 }
 
-// soon is a deadline that comes while a call is under way.
-const soon = 50 * time.Millisecond
+// soon is in how long a deadline is that comes while a call is under way: over sockets
+// it leaves time for the way to the provider.
+func (h Harness) soon() time.Duration {
+	if h.Sockets {
+		return 500 * time.Millisecond
+	}
+	return 50 * time.Millisecond
+}
 
 func deadlineBeforeHead(t *testing.T, h Harness) {
 	b := h.New(t, Behaviour{Does: Hangs})
+	soon := h.soon()
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
 	since := time.Now().Add(soon)
@@ -197,6 +204,7 @@ func deadlineBeforeHead(t *testing.T, h Harness) {
 
 func deadlineDuringNext(t *testing.T, h Harness) {
 	b := h.New(t, Behaviour{Does: Stalls, After: 1})
+	soon := h.soon()
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
 	since := time.Now().Add(soon)

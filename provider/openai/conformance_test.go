@@ -150,7 +150,9 @@ func TestSimulatedFaultsOverSockets(t *testing.T) {
 		t.Run(fmt.Sprintf("%s stream %v", c.fault, c.stream), func(t *testing.T) {
 			sim := simulate(t, c.fault)
 			p := start(t, sim.Handler().ServeHTTP, func(cfg *openai.Config) {
-				cfg.FirstByteTimeout, cfg.IdleTimeout = soon, soon
+				if c.kind == llm.ProviderTimeout { // the others come sooner or later
+					cfg.FirstByteTimeout, cfg.IdleTimeout = soon, soon
+				}
 			})
 			res, err := collect(t, p, chat(c.stream))
 			if got := llm.KindOf(err); got != c.kind {

@@ -100,7 +100,7 @@ func TestBlackHole(t *testing.T) {
 	if e := want(t, err, llm.ProviderConnectionFailed); e.Limit != "connect_timeout" || e.Value != "200ms" || e.NoRetry {
 		t.Errorf("%+v", e)
 	}
-	if took := time.Since(begin); took > 10*soon {
+	if took := time.Since(begin); took > 50*soon {
 		t.Errorf("took %v", took)
 	}
 }
