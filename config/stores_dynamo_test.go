@@ -1,12 +1,10 @@
 package config_test
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/forebay-ai/forebay"
@@ -38,22 +36,7 @@ func TestTables(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "forebay aws tables apply") || !strings.Contains(err.Error(), "answers") {
 		t.Fatalf("tables that are not there: %v", err)
 	}
-	client := dynamodb.NewFromConfig(awstest.Config(endpoint))
-	for _, table := range dynamo.Schemas(tables) {
-		table.DeletionProtectionEnabled = nil
-		if _, err := client.CreateTable(t.Context(), &table); err != nil {
-			t.Fatal(err)
-		}
-		soon := func(o *dynamodb.TableExistsWaiterOptions) {
-			o.MinDelay, o.MaxDelay = time.Millisecond, 100*time.Millisecond
-		}
-		if err := dynamodb.NewTableExistsWaiter(client).Wait(t.Context(), &dynamodb.DescribeTableInput{TableName: table.TableName}, time.Minute, soon); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_, _ = client.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: aws.String(*table.TableName)})
-		})
-	}
+	awstest.Tables(t, dynamodb.NewFromConfig(awstest.Config(endpoint)), dynamo.Schemas(tables))
 	s, err := f.OpenStores(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -163,22 +163,8 @@ func TestMain(m *testing.M) { os.Exit(awstest.Run(m)) }
 func tables(t *testing.T) string {
 	t.Helper()
 	endpoint := awstest.Dynalite(t)
-	client := dynamodb.NewFromConfig(awstest.Config(endpoint))
-	for _, table := range dynamo.Schemas(dynamo.Config{Queue: "t-queue", Cache: "t-cache", Ledger: "t-ledger", Control: "t-control"}) {
-		table.DeletionProtectionEnabled = nil // the emulator would say so in each answer
-		if _, err := client.CreateTable(t.Context(), &table); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_, _ = client.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: table.TableName})
-		})
-		soon := func(o *dynamodb.TableExistsWaiterOptions) {
-			o.MinDelay, o.MaxDelay = time.Millisecond, 100*time.Millisecond
-		}
-		if err := dynamodb.NewTableExistsWaiter(client).Wait(t.Context(), &dynamodb.DescribeTableInput{TableName: table.TableName}, time.Minute, soon); err != nil {
-			t.Fatal(err)
-		}
-	}
+	tables := dynamo.Config{Queue: "t-queue", Cache: "t-cache", Ledger: "t-ledger", Control: "t-control"}
+	awstest.Tables(t, dynamodb.NewFromConfig(awstest.Config(endpoint)), dynamo.Schemas(tables))
 	return endpoint
 }
 

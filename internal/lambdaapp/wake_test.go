@@ -26,18 +26,7 @@ func TestBudgetsAfterAPause(t *testing.T) {
 	client := dynamodb.NewFromConfig(awstest.Config(endpoint))
 	name := fmt.Sprintf("wake-%d-", time.Now().UnixNano())
 	tables := dynamo.Config{Client: client, Ledger: name + "ledger", Control: name + "control"}
-	for _, table := range dynamo.Schemas(tables) {
-		table.DeletionProtectionEnabled = nil // the emulator would say so in each answer
-		if _, err := client.CreateTable(t.Context(), &table); err != nil {
-			t.Fatal(err)
-		}
-		soon := func(o *dynamodb.TableExistsWaiterOptions) {
-			o.MinDelay, o.MaxDelay = time.Millisecond, 100*time.Millisecond
-		}
-		if err := dynamodb.NewTableExistsWaiter(client).Wait(t.Context(), &dynamodb.DescribeTableInput{TableName: table.TableName}, time.Minute, soon); err != nil {
-			t.Fatal(err)
-		}
-	}
+	awstest.Tables(t, client, dynamo.Schemas(tables))
 	app, log, err := open(t, fmt.Sprintf(`
 keys: [{name: web, secret: secret-of-web}]
 providers: {up: {type: openai, base_url: %q}}

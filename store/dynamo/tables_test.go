@@ -1,14 +1,12 @@
 package dynamo_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"go.uber.org/goleak"
@@ -59,23 +57,7 @@ func (d doer) RoundTrip(r *http.Request) (*http.Response, error) { return d(r) }
 // create makes the tables that a configuration names.
 func create(t testing.TB, c *dynamodb.Client, cfg dynamo.Config) {
 	t.Helper()
-	for _, table := range dynamo.Schemas(cfg) {
-		// The emulator would say so in each answer, and tables of tests are thrown away.
-		table.DeletionProtectionEnabled = nil
-		_, err := c.CreateTable(t.Context(), &table)
-		must(t, err)
-		t.Cleanup(func() {
-			_, _ = c.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: table.TableName})
-		})
-	}
-	for _, table := range dynamo.Schemas(cfg) {
-		must(t, dynamodb.NewTableExistsWaiter(c).Wait(t.Context(), &dynamodb.DescribeTableInput{TableName: table.TableName}, time.Minute, soon))
-	}
-}
-
-// soon has a waiter look often.
-func soon(o *dynamodb.TableExistsWaiterOptions) {
-	o.MinDelay, o.MaxDelay = time.Millisecond, 100*time.Millisecond
+	awstest.Tables(t, c, dynamo.Schemas(cfg))
 }
 
 // newTables makes fresh tables of all kinds on Dynalite, and returns their names with a client.
