@@ -236,11 +236,11 @@ func TestNothingIsLeftBehind(t *testing.T) {
 }
 
 // settled reads the number of goroutines once it is at most want, or once it stays
-// the same.
+// the same for longer than those wait for work that pass streams on.
 func (r *rig) settled(t *testing.T, want float64) float64 {
 	t.Helper()
 	last, same := -1.0, 0
-	for range 60 {
+	for range 200 {
 		n := r.metric(t, "go_goroutines")
 		if n <= want {
 			return n
@@ -250,7 +250,7 @@ func (r *rig) settled(t *testing.T, want float64) float64 {
 		} else {
 			last, same = n, 0
 		}
-		if same == 10 {
+		if same == 40 {
 			break
 		}
 		time.Sleep(50 * time.Millisecond)
