@@ -167,6 +167,9 @@ func (s *Stores) Ledger() ledger.Store {
 	return s.store.Ledger
 }
 
+// Tables are the tables that gateways share; nil where there are none.
+func (s *Stores) Tables() *dynamo.Store { return s.shared }
+
 // Fleet is where gateways meet that share tables; nil where there are none.
 func (s *Stores) Fleet() fleet.Store {
 	if s.shared == nil {

@@ -90,8 +90,9 @@ type Source struct {
 	// Jobs is nil where there is no durable queue; the metrics of jobs are there then
 	// once one is recorded.
 	Jobs func() JobSample
-	// State is asked of the first source that has it.
-	State func() StateSample
+	// State is asked of the first source that has it, and so is Tables.
+	State  func() StateSample
+	Tables func() TablesSample
 }
 
 // QueueSample is the state of the waiting line and of the limits behind it.

@@ -72,6 +72,12 @@ func fullCall() *monitor.Call {
 func source() monitor.Source {
 	return monitor.Source{
 		Jobs: jobSample,
+		Tables: func() monitor.TablesSample {
+			return monitor.TablesSample{
+				Calls:       map[string]monitor.TableCalls{"cache.get": {Calls: 9, Throttled: 2, Failed: 1, ReadUnits: 4.5}, "queue.insert": {Calls: 3, WriteUnits: 6}},
+				Connections: 5, Opened: 8, Reused: 4,
+			}
+		},
 		State: func() monitor.StateSample {
 			return monitor.StateSample{
 				Users: 12, Connections: 34, UserCostMonthMicroUSD: 180_000, Warning: 2, Critical: 1, AlertingUp: true, Degradation: 3,
@@ -230,6 +236,13 @@ func TestVocabulary(t *testing.T) {
 		"forebay_time_per_output_token_seconds":        "model",
 		"forebay_saved_usd_total":                      "model,operation",
 		"forebay_dropped_total":                        "what",
+		"forebay_dynamodb_calls_total":                 "call",
+		"forebay_dynamodb_throttled_total":             "call",
+		"forebay_dynamodb_failed_total":                "call",
+		"forebay_dynamodb_units_total":                 "call,kind",
+		"forebay_dynamodb_connections":                 "",
+		"forebay_dynamodb_connections_opened_total":    "",
+		"forebay_dynamodb_connections_reused_total":    "",
 		"forebay_function_duration_seconds":            "function,status",
 		"forebay_users":                                "",
 		"forebay_connections":                          "",

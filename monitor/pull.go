@@ -21,6 +21,7 @@ type pulledDescs struct {
 	store                                  storeDescs
 	jobs                                   jobDescs
 	state                                  stateDescs
+	tables                                 tableDescs
 }
 
 // storeDescs describes the metrics of the cache's persistent tier.
@@ -60,8 +61,9 @@ func newPulledDescs(d declare) pulledDescs {
 			unpacked: desc("cache_store_unpacked_bytes_total", "Bytes of stored answers that were compressed, before it."),
 			packed:   desc("cache_store_packed_bytes_total", "Bytes of stored answers that were compressed, after it."),
 		},
-		jobs:  newJobDescs(desc),
-		state: newStateDescs(d),
+		jobs:   newJobDescs(desc),
+		state:  newStateDescs(d),
+		tables: newTableDescs(d),
 	}
 }
 
@@ -73,7 +75,7 @@ type pull struct{ monitor *Monitor }
 // Describe implements prometheus.Collector.
 func (p *pull) Describe(ch chan<- *prometheus.Desc) {
 	d := p.monitor.metrics.pulled
-	for _, desc := range slices.Concat(d.store.all(), d.jobs.all(), d.state.all(), []*prometheus.Desc{
+	for _, desc := range slices.Concat(d.store.all(), d.jobs.all(), d.state.all(), d.tables.all(), []*prometheus.Desc{
 		d.cost, d.saved, d.breaker, d.depth, d.oldest, d.inflight, d.inflightLimit, d.entries, d.bytes, d.hits, d.misses, d.evictions,
 		d.staleHits, d.damaged, d.invalidations, d.savedTokens, d.savedCost,
 	}) {
@@ -100,6 +102,7 @@ func (p *pull) Collect(ch chan<- prometheus.Metric) {
 	p.collectCaches(e, sources)
 	p.collectJobs(e, sources)
 	p.collectState(e, sources)
+	p.collectTables(e, sources)
 }
 
 func (p *pull) collectBreakers(e emitter) {

@@ -193,11 +193,12 @@ func TestSourceThatPanics(t *testing.T) {
 	m.Watch(monitor.Source{
 		Queue: func() monitor.QueueSample { panic("queue") }, Cache: func() monitor.CacheSample { panic("cache") },
 		Jobs: func() monitor.JobSample { panic("jobs") }, State: func() monitor.StateSample { panic("state") },
+		Tables: func() monitor.TablesSample { panic("tables") },
 	})
 	m.Record(&monitor.Call{Operation: "chat", Model: "haiku", Outcome: monitor.OK, CostMicroUSD: 1_000_000})
 	series(t, m) // what is dropped in a scrape may be in the next one's count only
 	got := series(t, m)
-	if n := got["dropped_total{what=sample}"]; n < 4 {
+	if n := got["dropped_total{what=sample}"]; n < 5 {
 		t.Errorf("%v samples are counted as dropped", n)
 	}
 	expect(t, got, map[string]float64{

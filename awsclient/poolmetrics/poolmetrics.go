@@ -1,7 +1,7 @@
 // Package poolmetrics shows what happens on the connections of an awsclient.Set as metrics
 // of Prometheus: how many were opened, how many calls went over one that was there already,
 // and how long names, connections and handshakes took. A program registers a Collector
-// beside its other metrics; the gateway's own stores and providers are not in it.
+// beside its other metrics. The gateway has what its own tables cost in forebay_dynamodb_*.
 package poolmetrics
 
 import (

@@ -23,7 +23,7 @@ Grafana (` + "`deploy/observability/grafana.json`" + `). Alarms are judged in th
 `
 
 const tail = `
-What is not here: DynamoDB's capacity is measured by AWS, where the alarms of the last rows are exported to; without AWS there is no such table.
+What is not here: the capacity that a table of DynamoDB has, and what all its users took of it, is measured by AWS, where the alarms of the last rows are exported to; without AWS there is no such table.
 `
 
 // found is what the specification's two documents measure, watch and show. One straight list on
@@ -47,7 +47,7 @@ func found() []finding {
 		{spec: "A", what: "panel", theirs: "success and failure rates", metrics: []string{"requests_total", "good_requests_total"}, pages: []string{"Overview", "Operations"}},
 		{spec: "A", what: "panel", theirs: "cache hit rates", pages: []string{"Cache"}},
 		{spec: "A", what: "panel", theirs: "token usage patterns", metrics: []string{"tokens_total"}, pages: []string{"Operations"}},
-		{spec: "A", what: "panel", theirs: "DynamoDB capacity utilization", more: "measured by AWS (CloudWatch)"},
+		{spec: "A", what: "panel", theirs: "DynamoDB capacity utilization", metrics: []string{"dynamodb_units_total", "dynamodb_throttled_total"}, more: "what this process consumed; how full a table is, AWS measures (CloudWatch)"},
 		{spec: "B", what: "metric", theirs: "response time tracking: trackResponseTime", metrics: []string{"request_duration_seconds", "function_duration_seconds"}, more: "Go: `monitor.Monitor.TrackResponseTime`"},
 		{spec: "B", what: "metric", theirs: "errors by function and type", metrics: []string{"requests_total", "function_duration_seconds"}, more: "by `operation` and `error_type`, by `function` and `status`"},
 		{spec: "B", what: "metric", theirs: "cache hit rate", metrics: []string{"cache_hits_total", "cache_misses_total"}, pages: []string{"Cache"}},

@@ -52,6 +52,8 @@ func labels() []label {
 		{"what", words(monitor.DroppedKinds()...)},
 		{"status", words("1xx", "2xx", "3xx", "4xx", "5xx")},
 		{"severity", words("warning", "critical")},
+		{"call", "what calls of DynamoDB are for, by table and purpose, such as `queue.insert` and `cache.get`"},
+		{"kind", words("read", "write")},
 		{"version", "of the build"},
 		{"revision", "of the build"},
 		{"go_version", "of the build"},

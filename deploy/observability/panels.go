@@ -201,6 +201,8 @@ func cost() page {
 		{title: "Cost per hour by operation", unit: "currencyUSD", kind: "timeseries", width: 12, stack: true, queries: []query{{hourly("forebay_cost_usd_total", "operation"), "{{operation}}"}}},
 		{title: "Saved per hour", doc: "By hits and by shared calls.", unit: "currencyUSD", kind: "timeseries", width: 12, queries: []query{{hourly("forebay_saved_usd_total", "operation"), "{{operation}}"}}},
 		{title: "Budgets, spent share", unit: "percentunit", kind: "bargauge", width: 6, bad: 0.8, worse: 1, queries: []query{{some("max by (budget) ("+selector("forebay_budget_spent_ratio", "")+")", "0"), "{{budget}}"}}},
+		{title: "DynamoDB, capacity units per second", doc: "What the tables took that gateways share.", unit: "short", kind: "timeseries", width: 12, stack: true, queries: []query{{some(rate("forebay_dynamodb_units_total", "", "call, kind"), "0"), "{{call}} {{kind}}"}}},
+		{title: "DynamoDB, refused for want of capacity", unit: "reqps", kind: "timeseries", width: 12, stack: true, queries: []query{{some(rate("forebay_dynamodb_throttled_total", "", "call"), "0"), "{{call}}"}}},
 		{title: "Most expensive user, this month", unit: "currencyUSD", kind: "stat", width: 6, queries: []query{{some("max("+selector("forebay_user_cost_month_usd", "")+")", "0"), ""}}},
 	}}
 }

@@ -191,6 +191,9 @@ func working(t *testing.T) *monitor.Monitor {
 			}
 		},
 		Jobs: func() monitor.JobSample { return monitor.JobSample{Up: true, Queued: [4]int{1}} },
+		Tables: func() monitor.TablesSample {
+			return monitor.TablesSample{Calls: map[string]monitor.TableCalls{"cache.get": {Calls: 9, ReadUnits: 4.5}}, Connections: 5, Opened: 8, Reused: 4}
+		},
 		State: func() monitor.StateSample {
 			return monitor.StateSample{Users: 12, Connections: 3, AlertingUp: true, Warning: 1, BudgetSpent: map[string]float64{"students": 0.75}}
 		},

@@ -16,6 +16,7 @@ import (
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/config"
 	"github.com/forebay-ai/forebay/internal/app"
+	"github.com/forebay-ai/forebay/internal/awstest"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/llm/llmtest"
 )
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 		serveAsChild(path)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(awstest.Main{M: m})
 }
 
 // patience bounds what happens at once where nothing is wrong.

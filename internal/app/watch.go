@@ -45,6 +45,7 @@ type watching struct {
 
 	monitor atomic.Pointer[monitor.Monitor] // set once there is a client
 	unwatch func()                          // stops the monitor from asking the observer
+	tables  func() monitor.TablesSample     // nil where none are shared
 }
 
 // leastLease is how long a reservation lasts that is never settled; longer than any call.
@@ -52,7 +53,7 @@ const leastLease = 10 * time.Minute
 
 // newWatching makes what watches the client of cfg, and puts it into cfg.
 func newWatching(ctx context.Context, o Options, stores *config.Stores, cfg *forebay.Config) (*watching, error) {
-	w := &watching{file: o.File, log: o.Logger, conns: func() int { return 0 }}
+	w := &watching{file: o.File, log: o.Logger, conns: func() int { return 0 }, tables: tables(stores)}
 	var err error
 	if w.cfg, err = o.File.Watch(); err != nil {
 		return nil, err
@@ -193,7 +194,7 @@ func (w *watching) bind(c *forebay.Client) {
 	w.monitor.Store(c.Monitor())
 	w.observer.Bind(c)
 	c.Monitor().Attach(w.observer)
-	w.unwatch = c.Monitor().Watch(monitor.Source{State: w.observer.State})
+	w.unwatch = c.Monitor().Watch(monitor.Source{State: w.observer.State, Tables: w.tables})
 	if w.traces != nil {
 		c.Monitor().Attach(w.traces)
 	}

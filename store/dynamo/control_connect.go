@@ -24,9 +24,15 @@ func Connect(ctx context.Context, cfg Config, o connect.Options) (*Store, error)
 	if err != nil {
 		return nil, err
 	}
+	pool, _ := loaded.HTTPClient.(*connect.Pool)
 	loaded.HTTPClient = bounded{loaded.HTTPClient}
 	cfg.Client = dynamodb.NewFromConfig(loaded)
-	return Open(ctx, cfg)
+	s, err := Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.pool = pool
+	return s, nil
 }
 
 // bounded gives each call its own time.

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/forebay-ai/forebay/awsclient/connect"
 	"github.com/forebay-ai/forebay/llm"
 	"github.com/forebay-ai/forebay/store/dynamo/internal/calls"
 	"github.com/forebay-ai/forebay/store/dynamo/internal/jobtable"
@@ -19,7 +20,8 @@ import (
 type Store struct {
 	cfg     Config
 	conn    *conn
-	backlog *Backlog // nil without a queue table
+	backlog *Backlog      // nil without a queue table
+	pool    *connect.Pool // nil where the client was given
 }
 
 // Open checks that the tables are there and of the form that Schemas says, and reads how the queue is spread. It makes
@@ -54,6 +56,14 @@ func (s *Store) Backlog() *Backlog { return s.backlog }
 
 // Stats returns what was consumed since Open, by operation.
 func (s *Store) Stats() Stats { return s.conn.Conn.Stats() }
+
+// Connections counts what happened on the connections that Connect made; zero after Open.
+func (s *Store) Connections() connect.Stats {
+	if s.pool == nil {
+		return connect.Stats{}
+	}
+	return s.pool.Stats()
+}
 
 // checkTables checks all tables at the same time: one after the other they would be a good part of
 // a cold start on Lambda, and the connections that this takes are those of the first calls.
