@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"pgregory.net/rapid"
 
@@ -14,19 +15,22 @@ import (
 // published sends values of one metric and gives what CloudWatch gets of them.
 func published(t *testing.T, all []float64) (values, counts []float64) {
 	t.Helper()
-	a := &api{t: t}
-	s := newSink(t, cloudwatch.Config{Client: a})
-	c := monitor.CustomMetric{Name: "x", Kind: monitor.CustomGauge}
-	for _, v := range all {
-		s.Measured(&c, v, nil)
-	}
-	if err := s.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if len(a.data) != 1 {
-		t.Fatalf("%d data", len(a.data))
-	}
-	return a.data[0].Values, a.data[0].Counts
+	synctest.Test(t, func(t *testing.T) { // so that no minute ends in between
+		a := &api{t: t}
+		s := newSink(t, cloudwatch.Config{Client: a})
+		c := monitor.CustomMetric{Name: "x", Kind: monitor.CustomGauge}
+		for _, v := range all {
+			s.Measured(&c, v, nil)
+		}
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(a.data) != 1 {
+			t.Fatalf("%d data", len(a.data))
+		}
+		values, counts = a.data[0].Values, a.data[0].Counts
+	})
+	return values, counts
 }
 
 // quantile is the smallest value that the share q does not exceed, as CloudWatch has it of

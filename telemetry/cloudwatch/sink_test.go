@@ -138,73 +138,77 @@ func someCalls() []monitor.Call {
 
 // TestNames: what the specifications name arrives under these names, units and dimensions.
 func TestNames(t *testing.T) {
-	a := &api{t: t}
-	s := newSink(t, cloudwatch.Config{Client: a, By: names.Dimensions()})
-	for _, c := range someCalls() {
-		s.Call(&c)
-	}
-	s.Usage(&monitor.Usage{Operation: "vc-analysis", Model: "haiku", Tokens: llm.Usage{Input: 100, Output: 20, CacheRead: 5}, CostMicroUSD: 2500})
-	if err := s.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	got := a.metrics()
-	for id, want := range map[string]taken{
-		"RequestCount":                                {5, 5, 1, 1},
-		"RequestCount Status=success":                 {3, 3, 1, 1},
-		"RequestCount Status=failure":                 {2, 2, 1, 1},
-		"RequestCount Operation=chat":                 {3, 3, 1, 1},
-		"ErrorCount":                                  {2, 5, 0, 1},
-		"ErrorCount Operation=vc-analysis":            {0, 2, 0, 0},
-		"ErrorCount ErrorType=provider_rate_limited":  {1, 1, 1, 1},
-		"ErrorCount ErrorType=policy_overloaded":      {1, 1, 1, 1},
-		"ErrorCount ErrorType=caller_invalid_request": {1, 1, 1, 1},
-		"ErrorRate":                          {200, 5, 0, 100},
-		"ResponseTime":                       {5502, 3, 2, 4000},
-		"ResponseTime Operation=vc-analysis": {1502, 2, 2, 1500},
-		"TimeToFirstToken":                   {300, 1, 300, 300},
-		"CacheHits":                          {1, 3, 0, 1},
-		"CacheLookups":                       {3, 3, 1, 1},
-		"CacheHitRate":                       {100, 3, 0, 100},
-		"TokenUsage":                         {125, 1, 125, 125},
-		"TokenUsage TokenType=input":         {100, 1, 100, 100},
-		"TokenUsage TokenType=cache_read":    {5, 1, 5, 5},
-		"TokenUsage Model=haiku":             {125, 1, 125, 125},
-		"Cost":                               {0.0025, 1, 0.0025, 0.0025},
-	} {
-		if got[id] != want {
-			t.Errorf("%s: %+v, want %+v", id, got[id], want)
+	synctest.Test(t, func(t *testing.T) {
+		a := &api{t: t}
+		s := newSink(t, cloudwatch.Config{Client: a, By: names.Dimensions()})
+		for _, c := range someCalls() {
+			s.Call(&c)
 		}
-	}
-	for id := range got {
-		if strings.Contains(id, "TokenType") && !strings.HasPrefix(id, "TokenUsage") {
-			t.Errorf("%s has a dimension that it should not have", id)
+		s.Usage(&monitor.Usage{Operation: "vc-analysis", Model: "haiku", Tokens: llm.Usage{Input: 100, Output: 20, CacheRead: 5}, CostMicroUSD: 2500})
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-	}
-	units := map[string]types.StandardUnit{}
-	for _, d := range a.data {
-		units[*d.MetricName] = d.Unit
-	}
-	for _, m := range names.Metrics() {
-		if u, sent := units[m.Name]; sent && string(u) != string(m.Unit) {
-			t.Errorf("%s in %s, want %s", m.Name, u, m.Unit)
+		got := a.metrics()
+		for id, want := range map[string]taken{
+			"RequestCount":                                {5, 5, 1, 1},
+			"RequestCount Status=success":                 {3, 3, 1, 1},
+			"RequestCount Status=failure":                 {2, 2, 1, 1},
+			"RequestCount Operation=chat":                 {3, 3, 1, 1},
+			"ErrorCount":                                  {2, 5, 0, 1},
+			"ErrorCount Operation=vc-analysis":            {0, 2, 0, 0},
+			"ErrorCount ErrorType=provider_rate_limited":  {1, 1, 1, 1},
+			"ErrorCount ErrorType=policy_overloaded":      {1, 1, 1, 1},
+			"ErrorCount ErrorType=caller_invalid_request": {1, 1, 1, 1},
+			"ErrorRate":                          {200, 5, 0, 100},
+			"ResponseTime":                       {5502, 3, 2, 4000},
+			"ResponseTime Operation=vc-analysis": {1502, 2, 2, 1500},
+			"TimeToFirstToken":                   {300, 1, 300, 300},
+			"CacheHits":                          {1, 3, 0, 1},
+			"CacheLookups":                       {3, 3, 1, 1},
+			"CacheHitRate":                       {100, 3, 0, 100},
+			"TokenUsage":                         {125, 1, 125, 125},
+			"TokenUsage TokenType=input":         {100, 1, 100, 100},
+			"TokenUsage TokenType=cache_read":    {5, 1, 5, 5},
+			"TokenUsage Model=haiku":             {125, 1, 125, 125},
+			"Cost":                               {0.0025, 1, 0.0025, 0.0025},
+		} {
+			if got[id] != want {
+				t.Errorf("%s: %+v, want %+v", id, got[id], want)
+			}
 		}
-	}
+		for id := range got {
+			if strings.Contains(id, "TokenType") && !strings.HasPrefix(id, "TokenUsage") {
+				t.Errorf("%s has a dimension that it should not have", id)
+			}
+		}
+		units := map[string]types.StandardUnit{}
+		for _, d := range a.data {
+			units[*d.MetricName] = d.Unit
+		}
+		for _, m := range names.Metrics() {
+			if u, sent := units[m.Name]; sent && string(u) != string(m.Unit) {
+				t.Errorf("%s in %s, want %s", m.Name, u, m.Unit)
+			}
+		}
+	})
 }
 
 // TestNoUserIsADimension: whatever a call is of, nothing of its user, tenant or words is
 // published.
 func TestNoUserIsADimension(t *testing.T) {
-	var out bytes.Buffer
-	s := newSink(t, cloudwatch.Config{Writer: &out, By: names.Dimensions()})
-	c := someCalls()[0]
-	c.Tenant, c.User = "tenant-7", "user-123"
-	s.Call(&c)
-	if err := s.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if out.Len() == 0 || strings.Contains(out.String(), "user-123") || strings.Contains(out.String(), "tenant-7") {
-		t.Errorf("published: %s", out.String())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		s := newSink(t, cloudwatch.Config{Writer: &out, By: names.Dimensions()})
+		c := someCalls()[0]
+		c.Tenant, c.User = "tenant-7", "user-123"
+		s.Call(&c)
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if out.Len() == 0 || strings.Contains(out.String(), "user-123") || strings.Contains(out.String(), "tenant-7") {
+			t.Errorf("published: %s", out.String())
+		}
+	})
 }
 
 // readEMF checks all lines and gives what CloudWatch would have.
@@ -223,69 +227,73 @@ func readEMF(t *testing.T, text []byte) []emfMetric {
 
 // TestEMF: lines are valid, and say the same as PutMetricData.
 func TestEMF(t *testing.T) {
-	var out bytes.Buffer
-	s := newSink(t, cloudwatch.Config{Writer: &out, By: names.Dimensions(), Dimensions: map[string]string{"FunctionName": "voice-learning"}, Resolution: time.Second})
-	for _, c := range someCalls() {
-		s.Call(&c)
-	}
-	if err := s.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	got := map[string][]float64{}
-	for _, m := range readEMF(t, out.Bytes()) {
-		id := m.name
-		for _, key := range slices.Sorted(maps.Keys(m.dimensions)) {
-			if key != "FunctionName" {
-				id += " " + key + "=" + m.dimensions[key]
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		s := newSink(t, cloudwatch.Config{Writer: &out, By: names.Dimensions(), Dimensions: map[string]string{"FunctionName": "voice-learning"}, Resolution: time.Second})
+		for _, c := range someCalls() {
+			s.Call(&c)
+		}
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string][]float64{}
+		for _, m := range readEMF(t, out.Bytes()) {
+			id := m.name
+			for _, key := range slices.Sorted(maps.Keys(m.dimensions)) {
+				if key != "FunctionName" {
+					id += " " + key + "=" + m.dimensions[key]
+				}
+			}
+			if m.dimensions["FunctionName"] != "voice-learning" || m.namespace != names.Namespace || m.resolution != 1 {
+				t.Errorf("%+v", m)
+			}
+			got[id] = m.values
+		}
+		for id, want := range map[string][]float64{
+			"RequestCount": {5}, "ErrorCount": {2}, "ErrorRate": {0, 0, 0, 100, 100}, "ResponseTime": {2, 1500, 4000},
+			"CacheHits": {1}, "CacheLookups": {3}, "CacheHitRate": {0, 0, 100}, "ErrorCount Operation=vc-analysis": {0},
+			"RequestCount Status=failure": {2},
+		} {
+			if !slices.Equal(got[id], want) {
+				t.Errorf("%s: %v, want %v", id, got[id], want)
 			}
 		}
-		if m.dimensions["FunctionName"] != "voice-learning" || m.namespace != names.Namespace || m.resolution != 1 {
-			t.Errorf("%+v", m)
+		out.Reset()
+		if err := s.Flush(t.Context()); err != nil || out.Len() != 0 {
+			t.Errorf("published again: %v %s", err, out.String())
 		}
-		got[id] = m.values
-	}
-	for id, want := range map[string][]float64{
-		"RequestCount": {5}, "ErrorCount": {2}, "ErrorRate": {0, 0, 0, 100, 100}, "ResponseTime": {2, 1500, 4000},
-		"CacheHits": {1}, "CacheLookups": {3}, "CacheHitRate": {0, 0, 100}, "ErrorCount Operation=vc-analysis": {0},
-		"RequestCount Status=failure": {2},
-	} {
-		if !slices.Equal(got[id], want) {
-			t.Errorf("%s: %v, want %v", id, got[id], want)
-		}
-	}
-	out.Reset()
-	if err := s.Flush(t.Context()); err != nil || out.Len() != 0 {
-		t.Errorf("published again: %v %s", err, out.String())
-	}
+	})
 }
 
 // TestEMFOfMany: thousands of values and hundreds of metrics become valid lines, whose sums
 // are exact where sums count.
 func TestEMFOfMany(t *testing.T) {
-	var out bytes.Buffer
-	s := newSink(t, cloudwatch.Config{Writer: &out, MaxSeries: 2000})
-	random := rand.New(rand.NewPCG(1, 2))
-	const calls = 3000
-	for i := range calls {
-		s.Call(&monitor.Call{Operation: fmt.Sprintf("op-%d", i%150), Outcome: monitor.OK, Cache: "hit", Duration: time.Duration(random.ExpFloat64() * float64(time.Second)), CostMicroUSD: 1})
-	}
-	if err := s.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	var requests, ofOperations, samples float64
-	for _, m := range readEMF(t, out.Bytes()) {
-		switch {
-		case m.name == "RequestCount" && len(m.dimensions) == 0:
-			requests += m.sum()
-		case m.name == "RequestCount":
-			ofOperations += m.sum()
-		case m.name == "ResponseTime" && len(m.dimensions) == 0:
-			samples += float64(len(m.values))
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		s := newSink(t, cloudwatch.Config{Writer: &out, MaxSeries: 2000})
+		random := rand.New(rand.NewPCG(1, 2))
+		const calls = 3000
+		for i := range calls {
+			s.Call(&monitor.Call{Operation: fmt.Sprintf("op-%d", i%150), Outcome: monitor.OK, Cache: "hit", Duration: time.Duration(random.ExpFloat64() * float64(time.Second)), CostMicroUSD: 1})
 		}
-	}
-	if requests != calls || ofOperations != calls || samples < 900 || samples > 1100 {
-		t.Errorf("%v calls, %v of operations, %v samples", requests, ofOperations, samples)
-	}
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var requests, ofOperations, samples float64
+		for _, m := range readEMF(t, out.Bytes()) {
+			switch {
+			case m.name == "RequestCount" && len(m.dimensions) == 0:
+				requests += m.sum()
+			case m.name == "RequestCount":
+				ofOperations += m.sum()
+			case m.name == "ResponseTime" && len(m.dimensions) == 0:
+				samples += float64(len(m.values))
+			}
+		}
+		if requests != calls || ofOperations != calls || samples < 900 || samples > 1100 {
+			t.Errorf("%v calls, %v of operations, %v samples", requests, ofOperations, samples)
+		}
+	})
 }
 
 type brokenWriter struct{}
@@ -294,182 +302,194 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken pi
 
 // TestWriterFails: what could not be written is counted, and not kept.
 func TestWriterFails(t *testing.T) {
-	var lost atomic.Int64
-	s := newSink(t, cloudwatch.Config{Writer: brokenWriter{}, OnDrop: func(n int64) { lost.Add(n) }})
-	c := someCalls()[0]
-	s.Call(&c)
-	err := s.Flush(t.Context())
-	if kind := llm.AsError(err).Kind; kind != llm.ForebayUnavailable || lost.Load() == 0 {
-		t.Errorf("%v, %d lost", err, lost.Load())
-	}
-	if err := s.Flush(t.Context()); err != nil {
-		t.Errorf("kept: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var lost atomic.Int64
+		s := newSink(t, cloudwatch.Config{Writer: brokenWriter{}, OnDrop: func(n int64) { lost.Add(n) }})
+		c := someCalls()[0]
+		s.Call(&c)
+		err := s.Flush(t.Context())
+		if kind := llm.AsError(err).Kind; kind != llm.ForebayUnavailable || lost.Load() == 0 {
+			t.Errorf("%v, %d lost", err, lost.Load())
+		}
+		if err := s.Flush(t.Context()); err != nil {
+			t.Errorf("kept: %v", err)
+		}
+	})
 }
 
 // TestSeriesAreBounded: what has no room counts in the metric for everything.
 func TestSeriesAreBounded(t *testing.T) {
-	a := &api{t: t}
-	s := newSink(t, cloudwatch.Config{Client: a, MaxSeries: 10})
-	for i := range 1000 {
-		s.Call(&monitor.Call{Operation: fmt.Sprintf("made-up-%d", i), Outcome: monitor.OK, Cache: "off", Duration: time.Second})
-	}
-	if err := s.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	all := a.metrics()
-	with := 0
-	for id := range all {
-		if strings.Contains(id, "=") {
-			with++
+	synctest.Test(t, func(t *testing.T) {
+		a := &api{t: t}
+		s := newSink(t, cloudwatch.Config{Client: a, MaxSeries: 10})
+		for i := range 1000 {
+			s.Call(&monitor.Call{Operation: fmt.Sprintf("made-up-%d", i), Outcome: monitor.OK, Cache: "off", Duration: time.Second})
 		}
-	}
-	if with != 10 || all["RequestCount"].count != 1000 {
-		t.Errorf("%d series with dimensions, %v calls", with, all["RequestCount"].count)
-	}
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		all := a.metrics()
+		with := 0
+		for id := range all {
+			if strings.Contains(id, "=") {
+				with++
+			}
+		}
+		if with != 10 || all["RequestCount"].count != 1000 {
+			t.Errorf("%d series with dimensions, %v calls", with, all["RequestCount"].count)
+		}
+	})
 }
 
 // TestClosedSets: operations beyond the configured ones are "other".
 func TestClosedSets(t *testing.T) {
-	a := &api{t: t}
-	s := newSink(t, cloudwatch.Config{Client: a, Operations: []string{"chat"}})
-	for _, operation := range []string{"chat", "", "stränge\n"} {
-		s.Call(&monitor.Call{Operation: operation, Outcome: monitor.OK, Duration: time.Second})
-	}
-	if err := s.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	all := a.metrics()
-	for _, id := range []string{"RequestCount Operation=chat", "RequestCount Operation=default", "RequestCount Operation=other"} {
-		if all[id].count != 1 {
-			t.Errorf("%s: %+v", id, all[id])
+	synctest.Test(t, func(t *testing.T) {
+		a := &api{t: t}
+		s := newSink(t, cloudwatch.Config{Client: a, Operations: []string{"chat"}})
+		for _, operation := range []string{"chat", "", "stränge\n"} {
+			s.Call(&monitor.Call{Operation: operation, Outcome: monitor.OK, Duration: time.Second})
 		}
-	}
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		all := a.metrics()
+		for _, id := range []string{"RequestCount Operation=chat", "RequestCount Operation=default", "RequestCount Operation=other"} {
+			if all[id].count != 1 {
+				t.Errorf("%s: %+v", id, all[id])
+			}
+		}
+	})
 }
 
 // TestCostBound: what the default configuration publishes costs what the documentation
 // says: for four operations, all that calls and gauges give, and six types of errors.
 func TestCostBound(t *testing.T) {
-	a := &api{t: t}
-	m, err := monitor.New(monitor.Config{Operations: []string{"op-0", "op-1", "op-2", "op-3"}, Targets: []string{"t"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Watch(monitor.Source{
-		Queue: func() monitor.QueueSample { return monitor.QueueSample{} }, Jobs: func() monitor.JobSample { return monitor.JobSample{Up: true} },
-		State: func() monitor.StateSample { return monitor.StateSample{BudgetSpent: map[string]float64{"b": 0.5}} },
-	})
-	s := newSink(t, cloudwatch.Config{Client: a, Gatherer: m.Registry()})
-	kinds := []llm.Kind{"", llm.ProviderRateLimited, llm.PolicyOverloaded, llm.ProviderTimeout, llm.CallerInvalidRequest, llm.ProviderError, llm.CallerDeadline}
-	for i := range 100 {
-		kind := kinds[i%len(kinds)]
-		outcome := monitor.OK
-		if kind != "" {
-			outcome = monitor.Error
+	synctest.Test(t, func(t *testing.T) {
+		a := &api{t: t}
+		m, err := monitor.New(monitor.Config{Operations: []string{"op-0", "op-1", "op-2", "op-3"}, Targets: []string{"t"}})
+		if err != nil {
+			t.Fatal(err)
 		}
-		s.Call(&monitor.Call{
-			Operation: fmt.Sprintf("op-%d", i%4), Model: "m", Outcome: outcome, ErrorType: kind, Cache: "miss", Stream: true, Duration: time.Second,
-			FirstToken: time.Millisecond, Usage: llm.Usage{Input: 1}, CostMicroUSD: 1,
+		m.Watch(monitor.Source{
+			Queue: func() monitor.QueueSample { return monitor.QueueSample{} }, Jobs: func() monitor.JobSample { return monitor.JobSample{Up: true} },
+			State: func() monitor.StateSample { return monitor.StateSample{BudgetSpent: map[string]float64{"b": 0.5}} },
 		})
-	}
-	if err := s.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	metrics := len(a.metrics())
-	const perMonth = 0.30 // us-east-1, the first 10,000 metrics
-	if usd := float64(metrics) * perMonth; usd > 20 || metrics < len(names.Metrics()) {
-		t.Errorf("%d metrics cost $%.2f a month; want all %d, and at most $20", metrics, usd, len(names.Metrics()))
-	} else {
-		t.Logf("%d metrics cost $%.2f a month", metrics, usd)
-	}
-	if worst := float64(100+len(names.Metrics())) * perMonth; worst > 37 {
-		t.Errorf("the bound itself costs $%.2f a month", worst)
-	}
+		s := newSink(t, cloudwatch.Config{Client: a, Gatherer: m.Registry()})
+		kinds := []llm.Kind{"", llm.ProviderRateLimited, llm.PolicyOverloaded, llm.ProviderTimeout, llm.CallerInvalidRequest, llm.ProviderError, llm.CallerDeadline}
+		for i := range 100 {
+			kind := kinds[i%len(kinds)]
+			outcome := monitor.OK
+			if kind != "" {
+				outcome = monitor.Error
+			}
+			s.Call(&monitor.Call{
+				Operation: fmt.Sprintf("op-%d", i%4), Model: "m", Outcome: outcome, ErrorType: kind, Cache: "miss", Stream: true, Duration: time.Second,
+				FirstToken: time.Millisecond, Usage: llm.Usage{Input: 1}, CostMicroUSD: 1,
+			})
+		}
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		metrics := len(a.metrics())
+		const perMonth = 0.30 // us-east-1, the first 10,000 metrics
+		if usd := float64(metrics) * perMonth; usd > 20 || metrics < len(names.Metrics()) {
+			t.Errorf("%d metrics cost $%.2f a month; want all %d, and at most $20", metrics, usd, len(names.Metrics()))
+		} else {
+			t.Logf("%d metrics cost $%.2f a month", metrics, usd)
+		}
+		if worst := float64(100+len(names.Metrics())) * perMonth; worst > 37 {
+			t.Errorf("the bound itself costs $%.2f a month", worst)
+		}
+	})
 }
 
 // TestGauges: what is read from Prometheus.
 func TestGauges(t *testing.T) {
-	a := &api{t: t}
-	m, err := monitor.New(monitor.Config{Targets: []string{"a", "b", "c"}, Budgets: []string{"day", "month"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Watch(monitor.Source{
-		Queue: func() monitor.QueueSample { return monitor.QueueSample{Waiting: [4]int{1, 2, 3, 4}} },
-		State: func() monitor.StateSample {
-			return monitor.StateSample{Users: 7, Connections: 9, UserCostMonthMicroUSD: 180_000, BudgetSpent: map[string]float64{"day": 0.2, "month": 0.9}, AlertingUp: true}
-		},
-	})
-	m.SetBreaker("a", "open")
-	m.SetBreaker("b", "open")
-	m.Dropped("spans", 5)
-	s := newSink(t, cloudwatch.Config{Client: a, Gatherer: m.Registry()})
-	for range 2 {
-		if err := s.Flush(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		m.Dropped("spans", 2)
-	}
-	all := a.metrics()
-	for id, want := range map[string]taken{
-		"QueueDepth": {20, 2, 10, 10}, "ConcurrentUsers": {14, 2, 7, 7}, "ActiveConnections": {18, 2, 9, 9}, "CostPerUser": {0.36, 2, 0.18, 0.18},
-		"BudgetSpent": {180, 2, 90, 90}, "OpenBreakers": {4, 2, 2, 2}, "BreakerOpen": {200, 2, 100, 100}, "AlertingUp": {2, 2, 1, 1}, "DroppedItems": {7, 2, 2, 5},
-	} {
-		if all[id] != want {
-			t.Errorf("%s: %+v, want %+v", id, all[id], want)
-		}
-	}
-	if _, there := all["StoreUp"]; there {
-		t.Error("a store that is not there is published")
-	}
-}
-
-// TestGaugesByLabel: what alarms judge by a label is published by it where that is wanted,
-// and else as the worst of them.
-func TestGaugesByLabel(t *testing.T) {
-	watched := func(by []names.Dimension) map[string]taken {
+	synctest.Test(t, func(t *testing.T) {
 		a := &api{t: t}
-		m, err := monitor.New(monitor.Config{Targets: []string{"eu/haiku", "us/haiku"}, Budgets: []string{"day", "month"}})
+		m, err := monitor.New(monitor.Config{Targets: []string{"a", "b", "c"}, Budgets: []string{"day", "month"}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		m.Watch(monitor.Source{
 			Queue: func() monitor.QueueSample { return monitor.QueueSample{Waiting: [4]int{1, 2, 3, 4}} },
 			State: func() monitor.StateSample {
-				return monitor.StateSample{BudgetSpent: map[string]float64{"day": 0.2, "month": 0.9}}
+				return monitor.StateSample{Users: 7, Connections: 9, UserCostMonthMicroUSD: 180_000, BudgetSpent: map[string]float64{"day": 0.2, "month": 0.9}, AlertingUp: true}
 			},
-			Cache: func() monitor.CacheSample { return monitor.CacheSample{Store: &monitor.StoreSample{Up: false}} },
-			Jobs:  func() monitor.JobSample { return monitor.JobSample{Up: true} },
 		})
-		m.SetBreaker("eu/haiku", "open")
-		s := newSink(t, cloudwatch.Config{Client: a, Gatherer: m.Registry(), By: by})
-		if err := s.Flush(t.Context()); err != nil {
-			t.Fatal(err)
+		m.SetBreaker("a", "open")
+		m.SetBreaker("b", "open")
+		m.Dropped("spans", 5)
+		s := newSink(t, cloudwatch.Config{Client: a, Gatherer: m.Registry()})
+		for range 2 {
+			if err := s.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			m.Dropped("spans", 2)
 		}
-		return a.metrics()
-	}
-	for by, want := range map[string]map[string]float64{
-		"":         {"BreakerOpen": 100, "BudgetSpent": 90, "QueueDepth": 10, "StoreUp": 0},
-		"Target":   {"BreakerOpen": 100, "BreakerOpen Target=eu/haiku": 100, "BreakerOpen Target=us/haiku": 0, "BudgetSpent": 90, "QueueDepth": 10},
-		"Budget":   {"BreakerOpen": 100, "BudgetSpent": 90, "BudgetSpent Budget=day": 20, "BudgetSpent Budget=month": 90},
-		"Priority": {"QueueDepth": 10, "QueueDepth Priority=low": 1, "QueueDepth Priority=critical": 4},
-	} {
-		dims := []names.Dimension{}
-		if by != "" {
-			dims = append(dims, names.Dimension(by))
-		}
-		got := watched(dims)
-		for id, v := range want {
-			if got[id] != (taken{v, 1, v, v}) {
-				t.Errorf("by %q, %s: %+v, want %v", by, id, got[id], v)
+		all := a.metrics()
+		for id, want := range map[string]taken{
+			"QueueDepth": {20, 2, 10, 10}, "ConcurrentUsers": {14, 2, 7, 7}, "ActiveConnections": {18, 2, 9, 9}, "CostPerUser": {0.36, 2, 0.18, 0.18},
+			"BudgetSpent": {180, 2, 90, 90}, "OpenBreakers": {4, 2, 2, 2}, "BreakerOpen": {200, 2, 100, 100}, "AlertingUp": {2, 2, 1, 1}, "DroppedItems": {7, 2, 2, 5},
+		} {
+			if all[id] != want {
+				t.Errorf("%s: %+v, want %+v", id, all[id], want)
 			}
 		}
-		for id := range got {
-			if strings.Contains(id, "=") && (by == "" || !strings.Contains(id, " "+by+"=")) {
-				t.Errorf("by %q: %s", by, id)
+		if _, there := all["StoreUp"]; there {
+			t.Error("a store that is not there is published")
+		}
+	})
+}
+
+// TestGaugesByLabel: what alarms judge by a label is published by it where that is wanted,
+// and else as the worst of them.
+func TestGaugesByLabel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		watched := func(by []names.Dimension) map[string]taken {
+			a := &api{t: t}
+			m, err := monitor.New(monitor.Config{Targets: []string{"eu/haiku", "us/haiku"}, Budgets: []string{"day", "month"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.Watch(monitor.Source{
+				Queue: func() monitor.QueueSample { return monitor.QueueSample{Waiting: [4]int{1, 2, 3, 4}} },
+				State: func() monitor.StateSample {
+					return monitor.StateSample{BudgetSpent: map[string]float64{"day": 0.2, "month": 0.9}}
+				},
+				Cache: func() monitor.CacheSample { return monitor.CacheSample{Store: &monitor.StoreSample{Up: false}} },
+				Jobs:  func() monitor.JobSample { return monitor.JobSample{Up: true} },
+			})
+			m.SetBreaker("eu/haiku", "open")
+			s := newSink(t, cloudwatch.Config{Client: a, Gatherer: m.Registry(), By: by})
+			if err := s.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return a.metrics()
+		}
+		for by, want := range map[string]map[string]float64{
+			"":         {"BreakerOpen": 100, "BudgetSpent": 90, "QueueDepth": 10, "StoreUp": 0},
+			"Target":   {"BreakerOpen": 100, "BreakerOpen Target=eu/haiku": 100, "BreakerOpen Target=us/haiku": 0, "BudgetSpent": 90, "QueueDepth": 10},
+			"Budget":   {"BreakerOpen": 100, "BudgetSpent": 90, "BudgetSpent Budget=day": 20, "BudgetSpent Budget=month": 90},
+			"Priority": {"QueueDepth": 10, "QueueDepth Priority=low": 1, "QueueDepth Priority=critical": 4},
+		} {
+			dims := []names.Dimension{}
+			if by != "" {
+				dims = append(dims, names.Dimension(by))
+			}
+			got := watched(dims)
+			for id, v := range want {
+				if got[id] != (taken{v, 1, v, v}) {
+					t.Errorf("by %q, %s: %+v, want %v", by, id, got[id], v)
+				}
+			}
+			for id := range got {
+				if strings.Contains(id, "=") && (by == "" || !strings.Contains(id, " "+by+"=")) {
+					t.Errorf("by %q: %s", by, id)
+				}
 			}
 		}
-	}
+	})
 }
 
 // TestShareOfAMinute: of two breakers of which one was open for a quarter of a minute and
@@ -523,33 +543,35 @@ func TestShareOfAMinute(t *testing.T) {
 
 // TestCustom: the specification's user metrics under its names.
 func TestCustom(t *testing.T) {
-	a := &api{t: t}
-	s := newSink(t, cloudwatch.Config{Client: a, Dimensions: map[string]string{"Stage": "test"}})
-	custom := append(monitor.UserMetrics(),
-		monitor.CustomMetric{Name: "lessons_done", Kind: monitor.CustomHistogram, Doc: "x", Labels: []monitor.CustomLabel{{Name: "plan", Values: []string{"free"}}}},
-		monitor.CustomMetric{Name: "x", CloudWatch: "ResponseTime", Kind: monitor.CustomCounter, Doc: "taken"},
-		monitor.CustomMetric{Name: "y", CloudWatch: "Stage", Kind: monitor.CustomCounter, Doc: "taken"})
-	m, err := monitor.New(monitor.Config{Custom: custom})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Attach(s)
-	for name, value := range map[string]float64{"study_time": 90, "documents": 2, "queries": 1, "x": 1, "y": 1} {
-		if err := m.Measure(name, value, nil); err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		a := &api{t: t}
+		s := newSink(t, cloudwatch.Config{Client: a, Dimensions: map[string]string{"Stage": "test"}})
+		custom := append(monitor.UserMetrics(),
+			monitor.CustomMetric{Name: "lessons_done", Kind: monitor.CustomHistogram, Doc: "x", Labels: []monitor.CustomLabel{{Name: "plan", Values: []string{"free"}}}},
+			monitor.CustomMetric{Name: "x", CloudWatch: "ResponseTime", Kind: monitor.CustomCounter, Doc: "taken"},
+			monitor.CustomMetric{Name: "y", CloudWatch: "Stage", Kind: monitor.CustomCounter, Doc: "taken"})
+		m, err := monitor.New(monitor.Config{Custom: custom})
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := m.Measure("lessons_done", 3, map[string]string{"plan": "free"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	got := slices.Sorted(maps.Keys(a.metrics()))
-	want := []string{"DocumentCount Stage=test", "LessonsDone Stage=test", "LessonsDone Stage=test plan=free", "QueryCount Stage=test", "StudyTime Stage=test"}
-	if !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
+		m.Attach(s)
+		for name, value := range map[string]float64{"study_time": 90, "documents": 2, "queries": 1, "x": 1, "y": 1} {
+			if err := m.Measure(name, value, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := m.Measure("lessons_done", 3, map[string]string{"plan": "free"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := slices.Sorted(maps.Keys(a.metrics()))
+		want := []string{"DocumentCount Stage=test", "LessonsDone Stage=test", "LessonsDone Stage=test plan=free", "QueryCount Stage=test", "StudyTime Stage=test"}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
 }
 
 // TestFunctions: what the specification's trackResponseTime measures arrives by function,
@@ -585,29 +607,31 @@ func TestFunctions(t *testing.T) {
 // TestCustomWithManyLabels: a datum has 30 dimensions at most; the metric stays without the
 // labels that have no room.
 func TestCustomWithManyLabels(t *testing.T) {
-	a := &api{t: t}
-	fixed := map[string]string{}
-	for i := range 29 {
-		fixed[fmt.Sprint("d", i)] = "x"
-	}
-	s := newSink(t, cloudwatch.Config{Client: a, Dimensions: fixed})
-	label := func(name string) monitor.CustomLabel {
-		return monitor.CustomLabel{Name: name, Values: []string{"v"}}
-	}
-	one := monitor.CustomMetric{Name: "one", Labels: []monitor.CustomLabel{label("a")}}
-	two := monitor.CustomMetric{Name: "two", Labels: []monitor.CustomLabel{label("a"), label("b")}}
-	s.Measured(&one, 1, []string{"v"})
-	s.Measured(&two, 1, []string{"v", "v"})
-	if err := s.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	count := map[string]int{}
-	for _, d := range a.data {
-		count[*d.MetricName]++
-	}
-	if count["One"] != 2 || count["Two"] != 1 {
-		t.Errorf("%v", count)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		a := &api{t: t}
+		fixed := map[string]string{}
+		for i := range 29 {
+			fixed[fmt.Sprint("d", i)] = "x"
+		}
+		s := newSink(t, cloudwatch.Config{Client: a, Dimensions: fixed})
+		label := func(name string) monitor.CustomLabel {
+			return monitor.CustomLabel{Name: name, Values: []string{"v"}}
+		}
+		one := monitor.CustomMetric{Name: "one", Labels: []monitor.CustomLabel{label("a")}}
+		two := monitor.CustomMetric{Name: "two", Labels: []monitor.CustomLabel{label("a"), label("b")}}
+		s.Measured(&one, 1, []string{"v"})
+		s.Measured(&two, 1, []string{"v", "v"})
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		count := map[string]int{}
+		for _, d := range a.data {
+			count[*d.MetricName]++
+		}
+		if count["One"] != 2 || count["Two"] != 1 {
+			t.Errorf("%v", count)
+		}
+	})
 }
 
 var errThrottled = &smithy.GenericAPIError{Code: "Throttling", Message: "Rate exceeded"}
@@ -705,41 +729,45 @@ func TestTooOld(t *testing.T) {
 
 // TestOneBadDatum: CloudWatch refuses a request for one datum in it; the others arrive.
 func TestOneBadDatum(t *testing.T) {
-	a := &api{t: t, fail: func(in *cw.PutMetricDataInput) error {
-		for _, d := range in.MetricData {
-			if *d.MetricName == "ErrorRate" {
-				return &types.InvalidParameterValueException{Message: aws.String("no")}
+	synctest.Test(t, func(t *testing.T) {
+		a := &api{t: t, fail: func(in *cw.PutMetricDataInput) error {
+			for _, d := range in.MetricData {
+				if *d.MetricName == "ErrorRate" {
+					return &types.InvalidParameterValueException{Message: aws.String("no")}
+				}
 			}
+			return nil
+		}}
+		var lost atomic.Int64
+		s := newSink(t, cloudwatch.Config{Client: a, OnDrop: func(n int64) { lost.Add(n) }})
+		for _, c := range someCalls() {
+			s.Call(&c)
 		}
-		return nil
-	}}
-	var lost atomic.Int64
-	s := newSink(t, cloudwatch.Config{Client: a, OnDrop: func(n int64) { lost.Add(n) }})
-	for _, c := range someCalls() {
-		s.Call(&c)
-	}
-	if err := s.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	all := a.metrics()
-	if _, there := all["ErrorRate"]; there || all["RequestCount"].count != 5 || all["TimeToFirstToken"].count != 1 || lost.Load() != 1 {
-		t.Errorf("%d lost of %v", lost.Load(), slices.Sorted(maps.Keys(all)))
-	}
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		all := a.metrics()
+		if _, there := all["ErrorRate"]; there || all["RequestCount"].count != 5 || all["TimeToFirstToken"].count != 1 || lost.Load() != 1 {
+			t.Errorf("%d lost of %v", lost.Load(), slices.Sorted(maps.Keys(all)))
+		}
+	})
 }
 
 // TestManySeries: requests hold at most 1,000 data.
 func TestManySeries(t *testing.T) {
-	a := &api{t: t}
-	s := newSink(t, cloudwatch.Config{Client: a, MaxSeries: 10_000})
-	for i := range 500 {
-		s.Call(&monitor.Call{Operation: fmt.Sprint("op-", i), Outcome: monitor.OK, Cache: "hit", Duration: time.Second})
-	}
-	if err := s.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if len(a.data) < 2500 || a.requests != (len(a.data)+999)/1000 {
-		t.Errorf("%d data in %d requests", len(a.data), a.requests)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		a := &api{t: t}
+		s := newSink(t, cloudwatch.Config{Client: a, MaxSeries: 10_000})
+		for i := range 500 {
+			s.Call(&monitor.Call{Operation: fmt.Sprint("op-", i), Outcome: monitor.OK, Cache: "hit", Duration: time.Second})
+		}
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(a.data) < 2500 || a.requests != (len(a.data)+999)/1000 {
+			t.Errorf("%d data in %d requests", len(a.data), a.requests)
+		}
+	})
 }
 
 // TestFaults: every fault of a configuration is named.
@@ -757,32 +785,34 @@ func TestFaults(t *testing.T) {
 
 // TestConcurrent: calls and flushes at the same time lose nothing.
 func TestConcurrent(t *testing.T) {
-	a := &api{t: t}
-	s := newSink(t, cloudwatch.Config{Client: a, Gatherer: prometheus.NewRegistry(), Resolution: time.Second})
-	var all sync.WaitGroup
-	for range 8 {
+	synctest.Test(t, func(t *testing.T) {
+		a := &api{t: t}
+		s := newSink(t, cloudwatch.Config{Client: a, Gatherer: prometheus.NewRegistry(), Resolution: time.Second})
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				for range 500 {
+					for _, c := range someCalls() {
+						s.Call(&c)
+					}
+				}
+			})
+		}
 		all.Go(func() {
-			for range 500 {
-				for _, c := range someCalls() {
-					s.Call(&c)
+			for range 50 {
+				if err := s.Flush(t.Context()); err != nil {
+					t.Error(err)
 				}
 			}
 		})
-	}
-	all.Go(func() {
-		for range 50 {
-			if err := s.Flush(t.Context()); err != nil {
-				t.Error(err)
-			}
+		all.Wait()
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if m := a.metrics(); m["RequestCount"].count != 8*500*5 || m["ErrorCount"].sum != 8*500*2 {
+			t.Errorf("%+v", m["RequestCount"])
 		}
 	})
-	all.Wait()
-	if err := s.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if m := a.metrics(); m["RequestCount"].count != 8*500*5 || m["ErrorCount"].sum != 8*500*2 {
-		t.Errorf("%+v", m["RequestCount"])
-	}
 }
 
 func BenchmarkCall(b *testing.B) {
