@@ -62,27 +62,30 @@ func (p *Places) Absolute() error {
 var ErrNoNpm = errors.New("the dashboard's packages are absent, and there is no npm to fetch them with")
 
 // Install fetches the npm packages where they are absent or other than the lock file says.
+// Several processes may do so at once: each fetches into a folder of its own, and one
+// that is complete takes its place.
 func Install(ctx context.Context, p Places) error {
 	lock, err := os.ReadFile(filepath.Join(p.UI, "package-lock.json"))
-	if err != nil {
+	if err != nil || p.installed(lock) {
 		return err
-	}
-	have, _ := os.ReadFile(filepath.Join(p.Modules, "package-lock.json")) // absent is as good as other
-	done, _ := os.Stat(filepath.Join(p.Modules, "node_modules", ".package-lock.json"))
-	if bytes.Equal(lock, have) && done != nil {
-		return nil
 	}
 	npm, err := exec.LookPath("npm")
 	if err != nil {
 		return ErrNoNpm
 	}
-	if err := os.MkdirAll(p.Modules, 0o755); err != nil {
+	beside := filepath.Dir(p.Modules)
+	if err := os.MkdirAll(beside, 0o755); err != nil {
 		return err
 	}
+	dir, err := os.MkdirTemp(beside, "dashboard-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
 	for _, name := range []string{"package.json", "package-lock.json", ".npmrc"} {
 		b, err := os.ReadFile(filepath.Join(p.UI, name))
 		if err == nil {
-			err = os.WriteFile(filepath.Join(p.Modules, name), b, 0o644)
+			err = os.WriteFile(filepath.Join(dir, name), b, 0o644)
 		}
 		if err != nil {
 			return err
@@ -90,11 +93,26 @@ func Install(ctx context.Context, p Places) error {
 	}
 	// ci takes what the lock file says, and no scripts of packages run (.npmrc).
 	cmd := exec.CommandContext(ctx, npm, "ci", "--no-progress", "--loglevel=error")
-	cmd.Dir = p.Modules
+	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("npm ci: %w\n%s", err, bytes.TrimSpace(out))
 	}
+	if _, err := os.Stat(p.Modules); err == nil && !p.installed(lock) { // of another lock file, or incomplete
+		if err := os.RemoveAll(p.Modules); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(dir, p.Modules); err != nil && !p.installed(lock) { // else another process was first
+		return err
+	}
 	return nil
+}
+
+// installed says that the packages of a lock file are there.
+func (p *Places) installed(lock []byte) bool {
+	have, _ := os.ReadFile(filepath.Join(p.Modules, "package-lock.json")) // absent is as good as other
+	_, err := os.Stat(filepath.Join(p.Modules, "node_modules", ".package-lock.json"))
+	return err == nil && bytes.Equal(lock, have)
 }
 
 // Types runs the TypeScript compiler over the sources.
