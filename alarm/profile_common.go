@@ -28,7 +28,8 @@ func common() []Definition {
 		},
 		{
 			Name: "breaker-open", Severity: Warning,
-			// A target that fails its probes is half-open for moments only: its mean stays near 1.
+			// It counts a half-open breaker too: probes that wait for a silent target last longer
+			// than the pauses between them.
 			Measure: Measure{Metric: "breaker_open", Stat: "mean", By: "target", Window: time.Minute},
 			Op:      ">", Threshold: 0.5, Clear: 0.1, M: 2, N: 3,
 			Message: "A target's circuit breaker stays open: no calls go to it.",

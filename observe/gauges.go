@@ -7,6 +7,7 @@ import (
 
 	"github.com/forebay-ai/forebay"
 	"github.com/forebay-ai/forebay/alarm"
+	"github.com/forebay-ai/forebay/breaker"
 	"github.com/forebay-ai/forebay/degrade"
 	"github.com/forebay-ai/forebay/ledger"
 	"github.com/forebay-ai/forebay/llm"
@@ -74,20 +75,20 @@ func (o *Observer) sampleQueue(q monitor.QueueSample, now time.Time) {
 }
 
 func (o *Observer) sampleTargets(c *forebay.Client, now time.Time) {
-	inFlight, open, half := 0, 0.0, 0.0
+	inFlight, shut, half := 0, 0.0, 0.0
 	for _, t := range c.Targets() {
 		inFlight += t.InFlight
-		state := t.Breaker.State.String()
-		open, half = max(open, bit(state == "open")), max(half, bit(state == "half_open"))
+		notClosed, tries := bit(t.Breaker.State != breaker.Closed), bit(t.Breaker.State == breaker.HalfOpen)
+		shut, half = max(shut, notClosed), max(half, tries)
 		o.gaugeOf(InFlight, ByTarget, t.Name, float64(t.InFlight), now)
-		o.gaugeOf(BreakerOpen, ByTarget, t.Name, bit(state == "open"), now)
-		o.gaugeOf(BreakerHalfOpen, ByTarget, t.Name, bit(state == "half_open"), now)
+		o.gaugeOf(BreakerOpen, ByTarget, t.Name, notClosed, now)
+		o.gaugeOf(BreakerHalfOpen, ByTarget, t.Name, tries, now)
 		if t.Limit >= 0 {
 			o.gaugeOf(Limit, ByTarget, t.Name, float64(t.Limit), now)
 		}
 	}
 	o.gauge(InFlight, float64(inFlight), now)
-	o.gauge(BreakerOpen, open, now)
+	o.gauge(BreakerOpen, shut, now)
 	o.gauge(BreakerHalfOpen, half, now)
 }
 

@@ -141,15 +141,22 @@ func newMoody() *moody {
 }
 
 // A real client that becomes slow, or fails, has the right alarm told within a minute and
-// resolved afterwards; a sound one has none.
+// resolved afterwards; a sound one has none. Whether a target fails at once or after a long
+// wait, its breaker is told to be open: one that waits for its probes keeps calls away too.
 func TestAlarmsOfARealClient(t *testing.T) {
 	for _, x := range []struct {
 		name         string
 		break_, mend func(*moody)
+		after        time.Duration // when the first call fails
 		want         []string
 	}{
-		{"slow", func(m *moody) { m.slow.Store(int64(6 * time.Second)) }, func(m *moody) { m.slow.Store(int64(200 * time.Millisecond)) }, []string{"response-time"}},
-		{"failing", func(m *moody) { m.fail.Store(true) }, func(m *moody) { m.fail.Store(false) }, []string{"error-rate", "breaker-open"}},
+		{"slow", func(m *moody) { m.slow.Store(int64(6 * time.Second)) }, func(m *moody) { m.slow.Store(int64(200 * time.Millisecond)) }, 0, []string{"response-time"}},
+		{"failing", func(m *moody) { m.fail.Store(true) }, func(m *moody) { m.fail.Store(false) }, 0, []string{"error-rate", "breaker-open"}},
+		{
+			"failing late", func(m *moody) { m.slow.Store(int64(20 * time.Second)); m.fail.Store(true) },
+			func(m *moody) { m.slow.Store(int64(200 * time.Millisecond)); m.fail.Store(false) }, 20 * time.Second,
+			[]string{"breaker-open"},
+		},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -161,7 +168,7 @@ func TestAlarmsOfARealClient(t *testing.T) {
 					t.Fatalf("a sound client has %v", told)
 				}
 				x.break_(m)
-				w.load(t, 10, time.Minute+10*time.Second)
+				w.load(t, 10, x.after+time.Minute+10*time.Second)
 				for _, want := range x.want {
 					if told := w.told(false); !slices.ContainsFunc(told, func(name string) bool {
 						return name == want || name == want+"-critical" || name == want+"-warning" || name == want+"-p95"

@@ -79,7 +79,7 @@ func metrics() map[string]metric {
 		"oldest_wait":       {kind: gauge, name: "queue_oldest_wait_seconds", sum: "max"},
 		"in_flight":         {kind: gauge, name: "inflight_requests", labels: target, sum: "sum"},
 		"limit":             {kind: gauge, name: "inflight_requests_limit", labels: target, sum: "sum"},
-		"breaker_open":      {kind: gauge, name: "breaker_state", match: `state="open"`, labels: target, sum: "max"},
+		"breaker_open":      {kind: gauge, name: "breaker_state", match: `state!="closed"`, labels: target, sum: "max"},
 		"breaker_half_open": {kind: gauge, name: "breaker_state", match: `state="half_open"`, labels: target, sum: "max"},
 		"jobs_queued":       {kind: gauge, name: "jobs", match: `state="queued"`, sum: "sum"},
 		"jobs_oldest":       {kind: gauge, name: "jobs_oldest_seconds", sum: "max"},

@@ -38,7 +38,7 @@ func (s *Sink) matching(found map[string]*dto.MetricFamily, m *names.Metric) []*
 	var all []*dto.Metric
 	for _, name := range m.Prometheus {
 		for _, one := range found[s.cfg.Prefix+"_"+name].GetMetric() {
-			if m.Match[0] == "" || label(one, m.Match[0]) == m.Match[1] {
+			if m.Label == "" || slices.Contains(m.Among, label(one, m.Label)) {
 				all = append(all, one)
 			}
 		}

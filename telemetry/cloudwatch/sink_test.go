@@ -385,7 +385,7 @@ func TestGaugesByLabel(t *testing.T) {
 }
 
 // TestShareOfAMinute: of two breakers of which one was open for a quarter of a minute and
-// the other for half of it, the worse one is told; the sum is no share of anything.
+// the other half-open for half of it, the worse one is told; the sum is no share of anything.
 func TestShareOfAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &api{t: t}
@@ -401,7 +401,7 @@ func TestShareOfAMinute(t *testing.T) {
 		m.SetBreaker("eu/haiku", "open")
 		time.Sleep(15 * time.Second)
 		m.SetBreaker("eu/haiku", "closed")
-		m.SetBreaker("us/haiku", "open")
+		m.SetBreaker("us/haiku", "half_open")
 		time.Sleep(85 * time.Second)
 		stop()
 		if err := <-done; err != nil {

@@ -162,7 +162,7 @@ var metrics = map[string]metric{
 	"overhead": {"distribution", "s", "What Forebay added.", 0.0009, 0.0002, 0.1, byCall}, "upstream": {"distribution", "s", "Of providers, to their first chunk.", 1.1, 0.4, 1, []string{"target"}},
 	"waiting": {"gauge", "", "Calls in the line.", 1, 2, 14, []string{"band"}}, "oldest_wait": {"gauge", "s", "How long the first in the line has waited.", 0.2, 0.2, 20, nil},
 	"in_flight": {"gauge", "", "Calls in progress.", 9, 5, 0.6, []string{"target"}}, "limit": {"gauge", "", "How many there may be.", 24, 1, -0.3, []string{"target"}},
-	"breaker_open": {"gauge", "", "1 while a breaker is open.", 0, 0, 0, []string{"target"}}, "breaker_half_open": {"gauge", "", "1 while it tries.", 0, 0, 0, []string{"target"}},
+	"breaker_open": {"gauge", "", "1 while a breaker is open or half-open.", 0, 0, 0, []string{"target"}}, "breaker_half_open": {"gauge", "", "1 while it is half-open.", 0, 0, 0, []string{"target"}},
 	"jobs_queued": {"gauge", "", "Jobs that wait.", 18, 12, 3, nil}, "jobs_oldest": {"gauge", "s", "Age of the oldest job.", 40, 30, 6, nil}, "jobs_dead": {"gauge", "", "Jobs given up.", 3, 0, 0, nil},
 	"store_up": {"gauge", "", "1 while the store takes changes.", 1, 0, 0, nil}, "alerting_up": {"gauge", "", "1 while notices are taken.", 1, 0, 0, nil}, "users": {"gauge", "", "Distinct users in 5 min.", 84, 40, 0, nil},
 	"connections": {"gauge", "", "Open connections.", 60, 25, 0.3, nil}, "cache_entries": {"gauge", "", "Answers in memory.", 42_000, 900, 0, nil}, "cache_bytes": {"gauge", "bytes", "Memory of answers.", 210e6, 4e6, 0, nil},

@@ -84,10 +84,11 @@ type Metric struct {
 	Series string
 	Scale  float64
 	// Prometheus is where a Sample, Share or Growth is read, after the namespace, of
-	// everything that there is of them; Match are the label and its value that choose the
-	// part of it; Fold says how series are put together.
+	// everything that there is of them; Label and those of its values that are Among choose
+	// the part of it, and all of it where Label is empty; Fold says how series are put together.
 	Prometheus []string
-	Match      [2]string
+	Label      string
+	Among      []string
 	Fold       Fold
 	// Spec says which of the specifications has the name: A, B or both. Empty for ours.
 	Spec string
@@ -153,8 +154,8 @@ func Metrics() []Metric {
 		{Name: CostPerUser, Unit: None, Kind: Sample, Series: "user_cost_month", Scale: 1, Prometheus: read("user_cost_month_usd"), Fold: Max, Spec: "B", Doc: "What the most expensive user has cost this month, in US dollars. Never one metric for each user."},
 		{Name: OldestJobAge, Unit: Seconds, Kind: Sample, Series: "jobs_oldest", Scale: 1, Prometheus: read("jobs_oldest_seconds"), Fold: Max, Doc: "Age of the oldest durable job that waits."},
 		{Name: DeadLetters, Unit: Count, Kind: Sample, Series: "jobs_dead", Scale: 1, Prometheus: read("jobs_dead"), Doc: "Jobs that were given up and are kept."},
-		{Name: BreakerOpen, Unit: Percent, Kind: Share, By: by(Target), Series: "breaker_open", Scale: 100, Prometheus: read("breaker_state"), Match: [2]string{"state", "open"}, Fold: Max, Doc: "How much of the minute a target's circuit breaker was open; for everything that of the target where it was most."},
-		{Name: OpenBreakers, Unit: Count, Kind: Sample, Scale: 1, Prometheus: read("breaker_state"), Match: [2]string{"state", "open"}, Doc: "Targets whose circuit breaker is open."},
+		{Name: BreakerOpen, Unit: Percent, Kind: Share, By: by(Target), Series: "breaker_open", Scale: 100, Prometheus: read("breaker_state"), Label: "state", Among: read("open", "half_open"), Fold: Max, Doc: "How much of the minute a target's circuit breaker was open or half-open; for everything that of the target where it was most."},
+		{Name: OpenBreakers, Unit: Count, Kind: Sample, Scale: 1, Prometheus: read("breaker_state"), Label: "state", Among: read("open"), Doc: "Targets whose circuit breaker is open."},
 		{Name: StoreUp, Unit: Count, Kind: Sample, Series: "store_up", Scale: 1, Prometheus: read("jobs_store_up", "cache_store_up"), Fold: Min, Doc: "1 while the stores of jobs and answers work."},
 		{Name: AlertingUp, Unit: Count, Kind: Sample, Series: "alerting_up", Scale: 1, Prometheus: read("alerting_up"), Fold: Min, Doc: "1 while every notifier works."},
 		{Name: BudgetSpent, Unit: Percent, Kind: Sample, By: by(Budget), Series: "budget_spent", Scale: 100, Prometheus: read("budget_spent_ratio"), Fold: Max, Doc: "Spent share of the fullest budget."},
