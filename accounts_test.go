@@ -384,6 +384,35 @@ func TestGivenUpIsLoggedAtItsPrice(t *testing.T) {
 	}
 }
 
+// A leader that leaves an answer to those who share it is logged with what it had cost by
+// then, though it is booked when the answer ends.
+func TestLeftToOthersIsLoggedAtItsPrice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, log := &accounts{}, &logged{}
+		c := newClient(t, func(cfg *forebay.Config) { cfg.Ledger, cfg.Observer = l, log }, llmtest.Script(llmtest.StallAfter(5)))
+		var both []*forebay.Stream
+		for range 2 {
+			s, err := c.Stream(t.Context(), streamed("hello hello hello"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Next(); err != nil {
+				t.Fatal(err)
+			}
+			both = append(both, s)
+		}
+		_ = both[0].Close()
+		if n, _ := l.total(); n != 0 || len(*log) != 1 || (*log)[0].MicroUSD == 0 || !(*log)[0].Estimated {
+			t.Errorf("booked %+v, logged %+v", l.recs, *log)
+		}
+		_ = both[1].Close()
+		synctest.Wait()
+		if _, sum := l.total(); sum.MicroUSD < (*log)[0].MicroUSD || (*log)[1].MicroUSD != 0 {
+			t.Errorf("booked %+v, logged %+v", l.recs, *log)
+		}
+	})
+}
+
 // logged is an observer that keeps what it is told, of one call at a time.
 type logged []requestlog.Entry
 

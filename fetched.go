@@ -183,9 +183,7 @@ func (f *fetched) next() (c llm.Chunk, err error) {
 func (f *fetched) collect(c llm.Chunk) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.passed = true
-	f.bytes += len(c.Raw)
-	f.events += c.Events
+	f.passed, f.bytes, f.events = true, f.bytes+len(c.Raw), f.events+c.Events
 	if f.keep && f.call.client.cache.TooLarge(f.bytes) {
 		f.keep, f.parts = false, nil
 	}
@@ -245,12 +243,8 @@ func (f *fetched) settle(err error) {
 		f.mu.Unlock()
 		return
 	}
-	f.settled = true
+	f.bill, f.settled = f.billLocked(), true
 	defer f.left.Release()
-	if f.target != nil {
-		usage, estimated := f.usageLocked()
-		f.bill = f.target.Place.Bill(f.model, usage, estimated, f.attempt.Start)
-	}
 	bill, lost := f.bill, f.lost
 	f.mu.Unlock()
 
@@ -266,6 +260,15 @@ func (f *fetched) settle(err error) {
 // usageLocked is what the answer used, as far as it was passed on.
 func (f *fetched) usageLocked() (u llm.Usage, estimated bool) {
 	return upstream.Answered(f.call.req, f.answer.Usage, f.bytes, f.events)
+}
+
+// billLocked is what the answer costs; until it is settled, as far as it has come.
+func (f *fetched) billLocked() upstream.Bill {
+	if f.settled || f.target == nil {
+		return f.bill
+	}
+	usage, estimated := f.usageLocked()
+	return f.target.Place.Bill(f.model, usage, estimated, f.attempt.Start)
 }
 
 // lose books an attempt of which nothing was passed on.
@@ -302,22 +305,22 @@ func (f *fetched) note(a requestlog.Attempt) {
 func (f *fetched) tries() (tried []requestlog.Attempt, estimated bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.tried), f.bill.Estimated || f.lost.Estimated
+	return slices.Clone(f.tried), f.billLocked().Estimated || f.lost.Estimated
 }
 
 // price is what the answer costs, as far as it has come.
 func (f *fetched) price() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	usage, _ := f.usageLocked()
-	return f.target.Place.MicroUSD(f.model, usage, f.attempt.Start)
+	return f.billLocked().MicroUSD
 }
 
 // result is what the caller's Meta takes over at the end.
 func (f *fetched) result() (usage llm.Usage, microUSD int64, stored bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.bill.Usage, f.bill.MicroUSD + f.lost.MicroUSD, f.stored
+	bill := f.billLocked()
+	return bill.Usage, bill.MicroUSD + f.lost.MicroUSD, f.stored
 }
 
 // bodyLocked is the answer's body.
@@ -336,9 +339,9 @@ func (f *fetched) store() {
 	if !f.keep || !k.op.Cache.stores(f.answer.Finish, k.req.Endpoint) {
 		return
 	}
-	usage, _ := f.usageLocked()
+	bill := f.billLocked()
 	f.stored = k.keep(&cache.Entry{
 		Body: f.bodyLocked(), Provider: f.target.Place.Provider, Model: f.model,
-		Usage: usage, CostMicroUSD: f.target.Place.MicroUSD(f.model, usage, f.attempt.Start), Finish: f.answer.Finish,
+		Usage: bill.Usage, CostMicroUSD: bill.MicroUSD, Finish: f.answer.Finish,
 	})
 }

@@ -46,6 +46,9 @@ type flight struct {
 	// never shared, and a goroutine each would cost 8 KiB and two switches a chunk.
 	solo    bool
 	reading bool // the leader is at it
+	// landing is closed once a call that its lone leader left while it read nothing has
+	// ended; nil where that did not happen.
+	landing chan struct{}
 
 	chunks  []llm.Chunk // what is kept: all chunks, but for the first dropped ones
 	dropped int         // chunks that were let go

@@ -170,6 +170,51 @@ func (a *awaited) Next() (llm.Chunk, error) {
 	return a.piped.Next()
 }
 
+// slowToClose is a stream whose end takes a second.
+type slowToClose struct {
+	*piped
+	ended bool
+}
+
+func (s *slowToClose) Close() error {
+	time.Sleep(time.Second)
+	s.ended = true
+	return nil
+}
+
+// A leader that is alone and learns that it has left finds the call's books closed, though
+// the end of its context was noticed elsewhere first.
+func TestSoloLeavesClosedBooks(t *testing.T) {
+	for name, look := range map[string]func(*coalesce.Share){
+		"Next":  func(s *coalesce.Share) { _, _ = s.Next() },
+		"Await": func(s *coalesce.Share) { s.Await() },
+		"Close": func(s *coalesce.Share) { _ = s.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				next := make(chan llm.Chunk, 1)
+				next <- text("0")
+				src := &slowToClose{piped: &piped{next: next}}
+				s, err := coalesce.New(coalesce.Config{}).Do(ctx, coalesce.Key{}, llm.Normal, func(ctx context.Context) (llm.Stream, error) {
+					src.ctx = ctx
+					return src, nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				take(t, s, 1)
+				cancel()
+				synctest.Wait() // the stream is being closed
+				if look(s); !src.ended {
+					t.Error("the books are still open")
+				}
+			})
+		})
+	}
+}
+
 // A leader that is alone and goes away ends the call at once, whether it reads or not.
 func TestSoloLeaves(t *testing.T) {
 	for name, c := range map[string]struct{ reading, closes bool }{

@@ -134,7 +134,7 @@ func (s *Share) Close() error {
 
 // leave takes the participant off board. Next returns why from then on, unless the
 // stream had ended for it before; nil stands for having been closed. The last one to
-// leave ends the upstream call.
+// leave ends the upstream call. A leader that was alone returns once that has ended.
 func (s *Share) leave(why *llm.Error) {
 	f := s.flight
 	f.mu.Lock()
@@ -145,21 +145,26 @@ func (s *Share) leave(why *llm.Error) {
 	default:
 		s.err = &llm.Error{Kind: llm.CallerCancelled, Message: "the stream was closed"}
 	}
-	last, unread := false, false
+	last, unread, elsewhere := false, false, f.landing
 	if s.seat >= 0 {
 		f.removeLocked(s)
 		last = len(f.aboard) == 0 && f.err == nil
 	}
 	if last && f.solo && !f.reading {
 		f.solo, unread = false, true
+		f.landing = make(chan struct{})
 	}
 	s.wakeLocked() // Close may come from another goroutine than Next
 	f.mu.Unlock()
 	if last {
 		f.cancel() // whoever reads does the rest; nobody joins meanwhile
 	}
-	if unread {
+	switch {
+	case unread:
+		defer close(f.landing)
 		f.land(context.Canceled)
+	case elsewhere != nil && s.leader:
+		<-elsewhere
 	}
 }
 
