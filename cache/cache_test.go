@@ -3,7 +3,6 @@ package cache_test
 import (
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -210,9 +209,7 @@ func TestBytesStayWithinBound(t *testing.T) {
 	const bound = 16 << 20
 	for name, doublings := range map[string]float64{"256 to 1,024 bytes": 2, "256 bytes to 64 KiB": 8} {
 		t.Run(name, func(t *testing.T) {
-			var before, after runtime.MemStats
-			runtime.GC()
-			runtime.ReadMemStats(&before)
+			before := heap()
 			c := open(t, cache.Config{MemoryBytes: bound, MaxEntries: -1})
 			churn(t, c, bound, func(r *rand.Rand) int { return int(math.Exp2(8 + doublings*r.Float64())) })
 			c.CleanUp()
@@ -226,12 +223,10 @@ func TestBytesStayWithinBound(t *testing.T) {
 			if s.Evictions != s.Stores-int64(s.Entries) {
 				t.Errorf("%d stored, %d left, %d evicted", s.Stores, s.Entries, s.Evictions)
 			}
-			runtime.GC()
-			runtime.ReadMemStats(&after)
-			heap := int64(after.HeapAlloc) - int64(before.HeapAlloc)
-			t.Logf("bound %d, counted %d, heap %d, entries %d", bound, s.Bytes, heap, s.Entries)
-			if !raceEnabled && (heap > bound+bound/20 || heap < bound-bound/20) {
-				t.Errorf("the heap grew by %d bytes, more than 5 %% off %d", heap, bound)
+			grown := heap() - before
+			t.Logf("bound %d, counted %d, heap %d, entries %d", bound, s.Bytes, grown, s.Entries)
+			if !raceEnabled && (grown > bound+bound/20 || grown < bound-bound/20) {
+				t.Errorf("the heap grew by %d bytes, more than 5 %% off %d", grown, bound)
 			}
 			shut(t, c)
 			if s := c.Stats(); s.Bytes != 0 || s.Entries != 0 {
