@@ -33,8 +33,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(awstest.Main{M: m}) }
 // the one that it speaks.
 func TestMoto(t *testing.T) {
 	client := cw.NewFromConfig(awstest.Config(awstest.Moto(t)), func(o *cw.Options) { o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801) })
-	s := newSink(t, cloudwatch.Config{Client: client, Namespace: "Forebay/Test", Dimensions: map[string]string{"Stage": t.Name()}})
 	begun := time.Now()
+	stage := begun.Format(time.RFC3339Nano) // the emulator is one for all runs
+	s := newSink(t, cloudwatch.Config{Client: client, Namespace: "Forebay/Test", Dimensions: map[string]string{"Stage": stage}})
 	for i := range 200 {
 		s.Call(&monitor.Call{Operation: "chat", Outcome: monitor.OK, Cache: []string{"hit", "miss"}[i%2], Duration: time.Duration(i+1) * time.Millisecond})
 	}
@@ -45,7 +46,7 @@ func TestMoto(t *testing.T) {
 		t.Helper()
 		out, err := client.GetMetricStatistics(t.Context(), &cw.GetMetricStatisticsInput{
 			Namespace: aws.String("Forebay/Test"), MetricName: &metric, StartTime: aws.Time(begun.Add(-2 * time.Minute)), EndTime: aws.Time(time.Now().Add(2 * time.Minute)),
-			Period: aws.Int32(3600), Dimensions: append([]types.Dimension{{Name: aws.String("Stage"), Value: aws.String(t.Name())}}, dimensions...),
+			Period: aws.Int32(3600), Dimensions: append([]types.Dimension{{Name: aws.String("Stage"), Value: &stage}}, dimensions...),
 			Statistics: []types.Statistic{types.StatisticSum, types.StatisticSampleCount, types.StatisticMinimum, types.StatisticMaximum, types.StatisticAverage},
 		})
 		if err != nil || len(out.Datapoints) != 1 {
