@@ -50,6 +50,7 @@ func TestDashboard(t *testing.T) {
 	t.Run("login", s.login)
 	t.Run("pages", s.pages)
 	t.Run("keyboard", s.keyboard)
+	t.Run("first keys", s.firstKeys)
 	t.Run("changes", s.changes)
 	t.Run("live", s.live)
 	t.Run("read-only", s.readOnly)

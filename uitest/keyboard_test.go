@@ -2,6 +2,8 @@ package uitest_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -144,4 +146,39 @@ func (s *suite) help(t *testing.T, p *browser.Page) {
 func quoted(s string) string {
 	text, _ := json.Marshal(s) // texts do not fail
 	return string(text)
+}
+
+// firstKeys types into each form at the moment at which it opens: a fast hand, or a slow
+// machine, must not lose the first letter.
+func (s *suite) firstKeys(t *testing.T) {
+	p := s.tab(t, desk)
+	for _, form := range []struct{ page, button string }{
+		{"alarms", "Silence…"}, {"cache", "Invalidate…"}, {"reliability", "Change…"}, {"queue", "Purge…"},
+	} {
+		t.Run(form.page, func(t *testing.T) {
+			s.show(t, p, form.page)
+			// The observer runs right after the dialog is there, before a frame is drawn.
+			got := value[[]string](t, p, fmt.Sprintf(`new Promise((done) => {
+				const watch = new MutationObserver(async () => {
+					const dialog = document.querySelector("dialog[open]");
+					if (!dialog) return;
+					watch.disconnect();
+					const fields = [...dialog.querySelectorAll("input:not([type=checkbox]):not([type=radio]):not([type=date])")];
+					for (const f of fields) {
+						f.value = "w";
+						f.dispatchEvent(new Event("input", {bubbles: true}));
+						await new Promise((next) => queueMicrotask(next));
+					}
+					setTimeout(() => done(fields.map((f) => f.value)), 500);
+				});
+				watch.observe(document.body, {subtree: true, childList: true, attributes: true});
+				[...document.querySelectorAll("button")].findLast((b) => b.innerText.trim() === %q && !b.disabled).click();
+			})`, form.button))
+			if len(got) == 0 || slices.ContainsFunc(got, func(v string) bool { return v != "w" }) {
+				t.Errorf("after the first letter the fields have %q", got)
+			}
+			must(t, p.Press(browser.Escape))
+			must(t, p.Until(`!document.querySelector("dialog[open]")`, patience))
+		})
+	}
 }

@@ -1,7 +1,7 @@
 // Dialogs: the browser's own, which keep the focus inside, close with Esc and give the focus back.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ApiError } from "../api";
 import { Button, TextInput } from "./controls";
 import { ErrorState } from "./states";
@@ -50,7 +50,8 @@ export function ConfirmDialog(props: {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError | null>(null);
   const [word, setWord] = useState("");
-  useEffect(() => {
+  // Before the first key: an effect after the paint would take back what was typed meanwhile.
+  useLayoutEffect(() => {
     setError(null);
     setWord("");
   }, [props.open]);

@@ -1,6 +1,6 @@
 // The dialog that makes stored answers void. What would go is counted before anything goes.
 
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { ApiError, api, can } from "../api";
 import { Button, Dialog, ErrorState, TextInput, notify } from "../components";
 import { count } from "../format";
@@ -21,7 +21,8 @@ export function Invalidate(p: Props) {
   const [counted, setCounted] = useState<Invalidated | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   const [busy, setBusy] = useState(false);
-  useEffect(() => {
+  // Before the first key: an effect after the paint would take back what was typed meanwhile.
+  useLayoutEffect(() => {
     setScope(p.cacheKey ? { key: p.cacheKey } : {});
     setCounted(null);
     setError(null);
