@@ -178,6 +178,24 @@ func (s *suite) live(t *testing.T) {
 	}
 	must(t, p.Press("p"))
 	must(t, p.Until(newest+" !== "+quoted(first), patience))
+	// Also what had come and was not drawn yet when it was paused stays away until it goes on.
+	moved := value[[]string](t, p, `(async () => {
+		const row = () => document.querySelector("tbody").innerText.split("\n")[0];
+		const wait = (ms) => new Promise((next) => setTimeout(next, ms));
+		const p = () => document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "p", bubbles: true}));
+		const moved = [];
+		for (let i = 0; i < 8; i++) {
+			p();
+			const held = row();
+			await wait(600);
+			if (row() !== held) moved.push(held + " became " + row());
+			p();
+			await wait(500 + 60 * i);
+		}
+		return moved })()`)
+	if len(moved) > 0 {
+		t.Errorf("in %d of 8 pauses rows moved: %q", len(moved), moved)
+	}
 }
 
 // readOnly shows everything and offers no change.

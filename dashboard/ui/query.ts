@@ -16,15 +16,30 @@ export interface Query<T> {
 
 interface State<T> { data?: T; error?: ApiError; key: string }
 
+/** goesOn waits until the reader lets things move again. */
+function goesOn(): Promise<void> {
+  return new Promise((done) => {
+    const stop = paused.subscribe((still) => {
+      if (still) return; // never at first: it is paused
+      stop();
+      done();
+    });
+  });
+}
+
 /**
  * useQuery loads at once, whenever deps change and then every everyMS (0: never again). Old data stays until
- * new is there. Nothing is loaded in a hidden tab or, by itself, while the reader has paused.
+ * new is there. Nothing is loaded in a hidden tab or, by itself, while the reader has paused; what was asked for
+ * before the pause is shown when it goes on.
  */
 export function useQuery<T>(load: (signal: AbortSignal) => Promise<T>, deps: readonly unknown[], everyMS = 0): Query<T> {
   const [state, setState] = useState<State<T>>({ key: "" });
   const [turn, setTurn] = useState(0);
   const loader = useRef(load);
   loader.current = load;
+  const moving = useRef(true); // when it was asked for the reader had not paused
+  const shownKey = useRef<string | null>(null);
+  shownKey.current = state.data === undefined ? null : state.key;
   const key = JSON.stringify(deps);
 
   useEffect(() => {
@@ -39,14 +54,16 @@ export function useQuery<T>(load: (signal: AbortSignal) => Promise<T>, deps: rea
       timer = window.setTimeout(tick, Math.min(everyMS * 2 ** Math.min(failures, 4), Math.max(everyMS, 60_000)));
     };
     const tick = () => {
-      if (document.hidden || paused.peek()) again();
-      else void run();
+      if (document.hidden || paused.peek()) return again();
+      moving.current = true;
+      void run();
     };
     const run = async () => {
       if (busy) return;
       busy = true;
       try {
         const data = await loader.current(abort.signal);
+        if (moving.current && paused.peek() && shownKey.current === key) await goesOn();
         failures = 0;
         if (!abort.signal.aborted) setState({ data, key });
       } catch (e) {
@@ -78,6 +95,9 @@ export function useQuery<T>(load: (signal: AbortSignal) => Promise<T>, deps: rea
     error: state.error,
     loading: state.data === undefined && state.error === undefined,
     stale: state.data !== undefined && (state.error !== undefined || state.key !== key),
-    reload: () => setTurn((n) => n + 1),
+    reload: () => {
+      moving.current = !paused.peek();
+      setTurn((n) => n + 1);
+    },
   };
 }

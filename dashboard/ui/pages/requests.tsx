@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { api, type Params } from "../api";
 import { Badge, Button, Card, EmptyState, FilterBar, Icon, Loaded, Page, Table, Time, notify, type Column, type FilterKey, type Tone } from "../components";
 import { clock, compact, count, dateTime, nanos, usd, words } from "../format";
-import { liveState, useEntries, useEvent } from "../live";
+import { liveState, paused, useEntries, useEvent } from "../live";
 import { useQuery } from "../query";
 import { href, param, setParams, windowSeconds } from "../route";
 import type { Entry, RequestList } from "../types";
@@ -88,19 +88,22 @@ function useTail(on: boolean, wanted: Params) {
   const skipped = useSignal(0);
   const come = useRef<Entry[]>([]); // newest first, not yet drawn
   const timer = useRef(0);
+  const draw = () => {
+    timer.current = 0;
+    if (paused.peek() || come.current.length === 0) return; // it is drawn when the list goes on
+    const all = come.current.splice(0);
+    // Who has scrolled down is reading: rows must not move under the eyes.
+    if (window.scrollY > 120) waiting.value += all.length;
+    fresh.value = [...all, ...fresh.peek()].slice(0, liveRows);
+  };
+  useEffect(() => { if (!paused.value) draw(); }, [paused.value]);
   useEntries(on ? wanted : { id: "-" });
   useEvent<Entry>("request", (e) => {
     // What the log has not numbered cannot be opened; what was numbered is found there.
     if (!on || e.seq === 0) return;
     come.current.unshift(e);
     // A few times a second is as often as people can see, and drawing is what costs.
-    timer.current ||= window.setTimeout(() => {
-      timer.current = 0;
-      const all = come.current.splice(0);
-      // Who has scrolled down is reading: rows must not move under the eyes.
-      if (window.scrollY > 120) waiting.value += all.length;
-      fresh.value = [...all, ...fresh.peek()].slice(0, liveRows);
-    }, drawEvery);
+    timer.current ||= window.setTimeout(draw, drawEvery);
   });
   useEvent<{ count: number }>("dropped", (d) => { if (on) skipped.value += d.count; });
   useEffect(() => {
