@@ -79,7 +79,7 @@ export function useQuery<T>(load: (signal: AbortSignal) => Promise<T>, deps: rea
     const shown = () => {
       if (document.hidden || everyMS <= 0 || paused.peek()) return;
       clearTimeout(timer);
-      timer = window.setTimeout(run, 50);
+      timer = window.setTimeout(tick, 50);
     };
     document.addEventListener("visibilitychange", shown);
     void run();
