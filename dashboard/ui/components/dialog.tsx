@@ -6,6 +6,14 @@ import { ApiError } from "../api";
 import { Button, TextInput } from "./controls";
 import { ErrorState } from "./states";
 
+/**
+ * useReset gives a form its first values whenever deps change, such as that it opens. It does so before the first key: an
+ * effect after the paint would take back what was typed meanwhile.
+ */
+export function useReset(reset: () => void, deps: readonly unknown[]) {
+  useLayoutEffect(reset, deps);
+}
+
 export function Dialog(props: {
   title: string; open: boolean; onClose: () => void; actions?: ComponentChildren; wide?: boolean; children: ComponentChildren;
 }) {
@@ -50,8 +58,7 @@ export function ConfirmDialog(props: {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError | null>(null);
   const [word, setWord] = useState("");
-  // Before the first key: an effect after the paint would take back what was typed meanwhile.
-  useLayoutEffect(() => {
+  useReset(() => {
     setError(null);
     setWord("");
   }, [props.open]);

@@ -5,6 +5,6 @@ export { Chart, type ChartLine } from "./chart";
 export { SeriesChart, useSeries, type SeriesQuery } from "./series";
 export { Table, type Column } from "./table";
 export { StateTimeline, Waterfall, Sparkline, type Span, type TimelineRow } from "./svg";
-export { Dialog, ConfirmDialog } from "./dialog";
+export { Dialog, ConfirmDialog, useReset } from "./dialog";
 export { EmptyState, ErrorState, Loaded, Notices, Skeleton, notify } from "./states";
 export { FilterBar, type FilterKey } from "./filterbar";

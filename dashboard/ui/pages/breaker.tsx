@@ -1,8 +1,8 @@
 // A breaker's state, and forcing it.
 
-import { useEffect, useLayoutEffect, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { api } from "../api";
-import { Badge, Button, ConfirmDialog, Select, TextInput, notify } from "../components";
+import { Badge, Button, ConfirmDialog, Select, TextInput, notify, useReset } from "../components";
 import { seconds } from "../format";
 import { param, setParams } from "../route";
 import type { BreakerChange, Target } from "../types";
@@ -54,8 +54,7 @@ export function BreakerDialog({ targets, onDone }: { targets: readonly Target[];
   const choices = target ? offered(target) : [];
   const [chosen, setChosen] = useState<Action | null>(null);
   const [reason, setReason] = useState("");
-  // Before the first key: an effect after the paint would take back what was typed meanwhile.
-  useLayoutEffect(() => { setReason(""); setChosen(null); }, [target?.name]);
+  useReset(() => { setReason(""); setChosen(null); }, [target?.name]);
   const action = chosen && choices.includes(chosen) ? chosen : (choices[0] ?? "reset");
   const what = actions[action];
   const change = async () => {

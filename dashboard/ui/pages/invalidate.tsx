@@ -1,8 +1,8 @@
 // The dialog that makes stored answers void. What would go is counted before anything goes.
 
-import { useLayoutEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { ApiError, api, can } from "../api";
-import { Button, Dialog, ErrorState, TextInput, notify } from "../components";
+import { Button, Dialog, ErrorState, TextInput, notify, useReset } from "../components";
 import { count } from "../format";
 import type { Invalidated, Invalidation } from "../types";
 
@@ -21,8 +21,7 @@ export function Invalidate(p: Props) {
   const [counted, setCounted] = useState<Invalidated | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   const [busy, setBusy] = useState(false);
-  // Before the first key: an effect after the paint would take back what was typed meanwhile.
-  useLayoutEffect(() => {
+  useReset(() => {
     setScope(p.cacheKey ? { key: p.cacheKey } : {});
     setCounted(null);
     setError(null);

@@ -96,7 +96,7 @@ function useTail(on: boolean, wanted: Params) {
     if (window.scrollY > 120) waiting.value += all.length;
     fresh.value = [...all, ...fresh.peek()].slice(0, liveRows);
   };
-  useEffect(() => { if (!paused.value) draw(); }, [paused.value]);
+  useEffect(draw, [paused.value]);
   useEntries(on ? wanted : { id: "-" });
   useEvent<Entry>("request", (e) => {
     // What the log has not numbered cannot be opened; what was numbered is found there.

@@ -1,9 +1,9 @@
 // Silences: making one, and ending it.
 
-import { useLayoutEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { api, mayChange } from "../api";
 import { type ApiError } from "../api";
-import { Button, ConfirmDialog, EmptyState, Select, Table, TextInput, Time, notify } from "../components";
+import { Button, ConfirmDialog, EmptyState, Select, Table, TextInput, Time, notify, useReset } from "../components";
 import { param, setParams } from "../route";
 import type { AlarmEntry, NewSilence, Silence } from "../types";
 
@@ -45,8 +45,7 @@ export function SilenceDialog({ alarms, onDone }: { alarms: readonly AlarmEntry[
   const asked = param("silence");
   const askedOf = param("on");
   const [made, setMade] = useState<NewSilence>({ alarm: "*", for: "2h" });
-  // Before the first key: an effect after the paint would take back what was typed meanwhile.
-  useLayoutEffect(() => setMade({ alarm: asked || "*", of: askedOf || undefined, for: "2h" }), [asked, askedOf]);
+  useReset(() => setMade({ alarm: asked || "*", of: askedOf || undefined, for: "2h" }), [asked, askedOf]);
   const close = () => setParams({ silence: null, on: null });
   const silence = async () => {
     await api.post("v1/alarms/silences", { ...made, of: made.of || undefined, comment: made.comment?.trim() || undefined });
