@@ -197,7 +197,7 @@ func TestFastestShares(t *testing.T) {
 func TestFastestStarvesNobody(t *testing.T) {
 	rng := rand.New(rand.NewPCG(*seed, 1))
 	n, worlds := 60_000, 30
-	if long {
+	if long() {
 		worlds = 2000
 	}
 	for world := range worlds {

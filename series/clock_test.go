@@ -15,7 +15,7 @@ func TestClocksThatJump(t *testing.T) {
 	r := rand.New(rand.NewPCG(*seed, 3))
 	s := newSet(t, series.Config{})
 	rounds := 4_000
-	if long {
+	if long() {
 		rounds = 50_000
 	}
 	now := noon
@@ -76,7 +76,7 @@ func TestTheClockComesBack(t *testing.T) {
 // measurements, some minutes, and 23 MB.
 func TestMemoryOfAMonth(t *testing.T) {
 	perSecond := *callsPerSecond
-	if long {
+	if long() {
 		perSecond *= 10
 	}
 	s, measured := traffic(t, *days, perSecond)

@@ -14,7 +14,7 @@ import (
 func TestConcurrency(t *testing.T) {
 	const goroutines = 8
 	n := 4_000
-	if long {
+	if long() {
 		n = 100_000
 	}
 	s := newSet(t, series.Config{MaxSeries: 50})
@@ -87,7 +87,7 @@ func TestConcurrency(t *testing.T) {
 func TestForgettingWhileRecording(t *testing.T) {
 	s := newSet(t, series.Config{})
 	n := 300
-	if long {
+	if long() {
 		n = 1_000
 	}
 	var wg sync.WaitGroup

@@ -17,13 +17,15 @@ var (
 	// callsPerSecond is the traffic by day of the test of memory.
 	callsPerSecond = flag.Float64("calls", 0.005, "calls a second by day that the test of memory makes")
 	days           = flag.Int("days", 30, "for how many days it makes them")
-
-	long = os.Getenv("FOREBAY_LONG") == "1"
 )
+
+// long is whether tests take the time that they would like to have. It is a function since
+// go test caches by what the tests read of the environment, and not by what is read before.
+func long() bool { return os.Getenv("FOREBAY_LONG") == "1" }
 
 func TestMain(m *testing.M) {
 	checks := "150"
-	if long {
+	if long() {
 		checks = "2000"
 	}
 	// The command line has the last word.

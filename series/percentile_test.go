@@ -55,7 +55,7 @@ func distributions(r *rand.Rand) map[string]func(i int) float64 {
 
 func TestPercentilesAreWithinOnePercent(t *testing.T) {
 	sizes := []int{1, 2, 3, 10, 99, 100, 101, 1000, 20_000}
-	if long {
+	if long() {
 		sizes = append(sizes, 200_000)
 	}
 	for name, draw := range distributions(rand.New(rand.NewPCG(*seed, 1))) {

@@ -19,7 +19,7 @@ import (
 func fewer(t testing.TB) {
 	t.Helper()
 	checks := "8"
-	if long {
+	if long() {
 		checks = "25"
 	}
 	old := flag.Lookup("rapid.checks").Value.String()

@@ -15,8 +15,9 @@ import (
 	"github.com/forebay-ai/forebay/store/dynamo"
 )
 
-// long is whether tests take the time that they would like to have.
-var long = os.Getenv("FOREBAY_LONG") != ""
+// long is whether tests take the time that they would like to have. It is a function since
+// go test caches by what the tests read of the environment, and not by what is read before.
+func long() bool { return os.Getenv("FOREBAY_LONG") != "" }
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(awstest.Main{M: m},

@@ -173,7 +173,7 @@ func TestDamageWhileInUse(t *testing.T) {
 // written where that can be told: the envelope tells the rest.
 func TestRandomDamage(t *testing.T) {
 	rounds := 30
-	if long {
+	if long() {
 		rounds = 500
 	}
 	whole, err := os.ReadFile(filled(t, t.TempDir()))

@@ -16,8 +16,9 @@ import (
 	"github.com/forebay-ai/forebay/store/sqlite"
 )
 
-// long runs what takes a minute, too.
-var long = os.Getenv("FOREBAY_LONG") == "1"
+// long runs what takes a minute, too. It is a function since
+// go test caches by what the tests read of the environment, and not by what is read before.
+func long() bool { return os.Getenv("FOREBAY_LONG") == "1" }
 
 func must(t testing.TB, err error) {
 	t.Helper()

@@ -35,7 +35,7 @@ func TestKill(t *testing.T) {
 		return
 	}
 	rounds := 30
-	if long {
+	if long() {
 		rounds = 200
 	}
 	var batches, invalidations, keys, shredded, opened int

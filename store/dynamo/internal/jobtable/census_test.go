@@ -87,7 +87,7 @@ func TestReadsPerMinute(t *testing.T) {
 	must(t, err)
 	full := 64
 	lasts := 2 * time.Second
-	if long {
+	if long() {
 		full, lasts = 800, 20*time.Second
 	}
 	for _, n := range []int{0, full} {

@@ -172,7 +172,7 @@ func (f *faults) stale(request string, resp *http.Response) (*http.Response, err
 // TestStoreThrottledAndStale runs the suite where every tenth call is throttled, and indexes are up to a second old: nobody
 // may notice.
 func TestStoreThrottledAndStale(t *testing.T) {
-	if !soak {
+	if !soak() {
 		// The rules that lists and several changes at once depend on; all of them take half a minute.
 		t.Run("model", func(t *testing.T) {
 			f, open := faulty(t, &faults{throttle: 0.1, lag: time.Second})
@@ -238,7 +238,7 @@ func checkSeen(t *testing.T, b backlog.Store, n int) {
 // them finds either the job as it was or as it was to be, a key has one job, and a result is that of the change that was made.
 func TestLostAnswers(t *testing.T) {
 	workers, each := 4, 4
-	if long {
+	if long() {
 		each = 30
 	}
 	for name, f := range map[string]*faults{

@@ -19,12 +19,13 @@ import (
 	"github.com/forebay-ai/forebay/store/dynamo/internal/jobtable"
 )
 
-// long is whether tests take the time that they would like to have.
-var long = os.Getenv("FOREBAY_LONG") != ""
+// long is whether tests take the time that they would like to have. It is a function since
+// go test caches by what the tests read of the environment, and not by what is read before.
+func long() bool { return os.Getenv("FOREBAY_LONG") != "" }
 
 // soak is whether tests take the many minutes that the emulator needs for thousands of jobs, and for all of a suite under
 // faults: FOREBAY_SOAK=1 go test -timeout 60m ./store/dynamo/internal/jobtable
-var soak = os.Getenv("FOREBAY_SOAK") != ""
+func soak() bool { return os.Getenv("FOREBAY_SOAK") != "" }
 
 func TestMain(m *testing.M) {
 	if os.Getenv("JOBTABLE_WORKER") != "" {

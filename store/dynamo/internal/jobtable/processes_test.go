@@ -201,7 +201,7 @@ func newShared(t *testing.T, each int) shared {
 func TestProcesses(t *testing.T) {
 	const processes = 4
 	kills, each := 4, 12
-	if long {
+	if long() {
 		kills, each = 16, 60
 	}
 	s := newShared(t, each)

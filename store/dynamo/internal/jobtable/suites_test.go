@@ -24,7 +24,7 @@ func tooLong(t *testing.T) bool {
 	if suite, rule, _ := strings.Cut(t.Name(), "/"); suite != "TestStore" {
 		return rule == "a_page_is_bounded" || rule == "model"
 	}
-	return !soak && strings.HasSuffix(t.Name(), "a_page_is_bounded")
+	return !soak() && strings.HasSuffix(t.Name(), "a_page_is_bounded")
 }
 
 func TestStore(t *testing.T) {
@@ -90,7 +90,7 @@ func TestDamaged(t *testing.T) {
 		"the attempt is a text":          func(it calls.Item) { it["attempt"] = calls.Str("7") },
 		"another job's record":           func(it calls.Item) { it["spec"] = it["record"] },
 	} {
-		if !long && name != "the status" && name != "the attempt" {
+		if !long() && name != "the status" && name != "the attempt" {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {

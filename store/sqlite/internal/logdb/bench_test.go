@@ -28,7 +28,7 @@ var pagesOf = flag.Int("entries", 0, "how many entries TestPages reads pages of"
 // TestPages has a page of a large log take little time, whatever is asked for.
 func TestPages(t *testing.T) {
 	n := 20_000
-	if long {
+	if long() {
 		n = 200_000
 	}
 	if *pagesOf > 0 {
@@ -94,7 +94,7 @@ func BenchmarkAppend(b *testing.B) {
 // long the appends wait: 100,000 entries where FOREBAY_LONG is set, else 20,000.
 func TestPruneBesideAppends(t *testing.T) {
 	n := 20_000
-	if long {
+	if long() {
 		n = 100_000
 	}
 	l := open(t, t.TempDir())

@@ -54,7 +54,7 @@ func flipped(r *rand.Rand, content []byte, n int) []byte {
 // what cannot be read is told as damage.
 func TestRandomDamage(t *testing.T) {
 	rounds := 40
-	if long {
+	if long() {
 		rounds = 600
 	}
 	whole := filledLog(t)
@@ -130,7 +130,7 @@ func useLog(t *testing.T, l *logdb.Log) (all []error) {
 // or the damage is told.
 func TestLedgerDamage(t *testing.T) {
 	rounds := 60
-	if long {
+	if long() {
 		rounds = 1500
 	}
 	dir := t.TempDir()

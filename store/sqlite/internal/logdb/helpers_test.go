@@ -17,11 +17,12 @@ import (
 	"github.com/forebay-ai/forebay/store/sqlite/internal/logdb"
 )
 
-// long runs what takes a minute, too.
-var long = os.Getenv("FOREBAY_LONG") == "1"
+// long runs what takes a minute, too. It is a function since
+// go test caches by what the tests read of the environment, and not by what is read before.
+func long() bool { return os.Getenv("FOREBAY_LONG") == "1" }
 
 func TestMain(m *testing.M) {
-	if !long {
+	if !long() {
 		// Before the flags are read, so that the command line has the last word.
 		_ = flag.Set("rapid.checks", "8")
 	}

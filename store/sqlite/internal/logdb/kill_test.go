@@ -28,7 +28,7 @@ func TestKill(t *testing.T) {
 		return
 	}
 	rounds := 12
-	if long {
+	if long() {
 		rounds = 100
 	}
 	dir := filepath.Join(t.TempDir(), "store")

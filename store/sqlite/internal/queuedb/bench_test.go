@@ -77,7 +77,7 @@ func BenchmarkCycle(b *testing.B) {
 func BenchmarkCycleAt(b *testing.B) {
 	for _, queued := range []int{0, 100_000, 1_000_000} {
 		b.Run(fmt.Sprint(queued), func(b *testing.B) {
-			if queued > 100_000 && !long {
+			if queued > 100_000 && !long() {
 				b.Skip("FOREBAY_LONG=1 runs it")
 			}
 			s := filled(b, queued)

@@ -186,7 +186,7 @@ func TestFlips(t *testing.T) {
 	content := stored(t)
 	rounds := *flipRounds
 	if rounds == 0 {
-		if rounds = 150; long {
+		if rounds = 150; long() {
 			rounds = 1500
 		}
 	}
@@ -254,7 +254,7 @@ func TestIDsFlipped(t *testing.T) {
 				}
 			}
 		}
-		if !long {
+		if !long() {
 			break
 		}
 	}
@@ -278,7 +278,7 @@ func TestPagesLost(t *testing.T) {
 			}
 			o.serve(t, path, lost, fmt.Sprintf("page %d of %d is %s", page+1, pages, name))
 		}
-		if !long && page > 12 {
+		if !long() && page > 12 {
 			page += 5
 		}
 	}
@@ -305,7 +305,7 @@ func TestKill(t *testing.T) {
 		return
 	}
 	rounds := 12
-	if long {
+	if long() {
 		rounds = 40 // all that was acknowledged is looked at after each
 	}
 	dir := t.TempDir()

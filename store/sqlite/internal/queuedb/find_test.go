@@ -42,7 +42,7 @@ func TestFindUnknownBecomesKnown(t *testing.T) {
 // TestTenantCensus counts a tenant's jobs over several pieces of a walk.
 func TestTenantCensus(t *testing.T) {
 	jobs := 20_000
-	if long {
+	if long() {
 		jobs = 100_000
 	}
 	b := filled(t, jobs)

@@ -140,7 +140,7 @@ func TestRelaxed(t *testing.T) {
 // TestStart lists what is unfinished of 100,000 jobs.
 func TestStart(t *testing.T) {
 	jobs := 20_000
-	if long {
+	if long() {
 		jobs = 100_000
 	}
 	b := filled(t, jobs)
@@ -156,7 +156,7 @@ func TestStart(t *testing.T) {
 		}
 	}
 	t.Logf("%d jobs in %v", jobs, took)
-	if long && took > 2*time.Second { // under the race detector it takes ten times as long
+	if long() && took > 2*time.Second { // under the race detector it takes ten times as long
 		t.Errorf("%d jobs took %v", jobs, took)
 	}
 }

@@ -19,8 +19,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// long runs what takes minutes, too.
-var long = os.Getenv("FOREBAY_LONG") == "1"
+// long runs what takes minutes, too. It is a function since
+// go test caches by what the tests read of the environment, and not by what is read before.
+func long() bool { return os.Getenv("FOREBAY_LONG") == "1" }
 
 func must(t testing.TB, err error) {
 	t.Helper()

@@ -255,7 +255,7 @@ func TestFailedSync(t *testing.T) {
 			if strings.Contains(said, "begin") && !strings.Contains(said, "ended") {
 				t.Errorf("%s, sync %d: the store did not recover:\n%s", workload, n, said)
 			}
-			if !long && n > 1 {
+			if !long() && n > 1 {
 				n += 1
 			}
 		}
@@ -317,7 +317,7 @@ func TestFailedSyncOfAnOpening(t *testing.T) {
 func TestFailedWrite(t *testing.T) {
 	failures := 0
 	stride := 23 // a run takes a third of a second
-	if long {
+	if long() {
 		stride = 7
 	}
 	for workload := range workloads() {
@@ -353,7 +353,7 @@ func TestCrashAtEverySyscall(t *testing.T) {
 	for workload := range workloads() {
 		for _, call := range []string{"pwrite64", "fsync", "ftruncate", "unlink,unlinkat", "write"} {
 			stride := 1
-			if !long && (call == "pwrite64" || call == "write") {
+			if !long() && (call == "pwrite64" || call == "write") {
 				stride = 12
 			}
 			for n := 1; ; n += stride {
