@@ -10,6 +10,12 @@ import (
 
 // These let the tests of package logdb_test look at and break what is inside.
 
+// What a page looks through at the most.
+const (
+	ScannedZones = scannedZones
+	Candidates   = candidates
+)
+
 // Hasten has pages look through less: so many zones, or entries that an index gives.
 func (l *Log) Hasten(zones, candidates int) { l.effort = effort{zones: zones, candidates: candidates} }
 
