@@ -124,8 +124,9 @@ func streams() []fault {
 		{name: "100-mb-line", play: func(x *exchange) {
 			x.begin("alpha", 3)
 			x.chunk(`data: {"choices":[{"index":0,"delta":{"content":"`)
-			for range 1600 {
-				x.chunk(strings.Repeat("a", 64<<10))
+			piece := strings.Repeat("a", 64<<10)
+			for n := 0; n < 1600 && x.conn.ctx.Err() == nil; n++ {
+				x.chunk(piece)
 			}
 			x.hang()
 		}, forms: "sh", after: true, kinds: malformed, bound: aMoment},
