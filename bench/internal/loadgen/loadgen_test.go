@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -76,7 +77,9 @@ func TestCountsAgree(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			up, addr := startUpstream(t)
 			s := spec(addr)
-			change(&s)
+			if change(&s); s.Rate == 0 {
+				s.Duration = time.Second // the machine may stand still for some of it
+			}
 			r := run(t, s)
 			if int64(r.All) != up.Served() {
 				t.Errorf("%d answers counted, %d served", r.All, up.Served())
@@ -102,13 +105,24 @@ func TestPercentilesOfAKnownDelay(t *testing.T) {
 	delay := float64(upstream.SlowDelay.Microseconds())
 	for _, rate := range []float64{0, 100} {
 		s.Rate = rate
-		r := run(t, s)
-		// Wide above: other work on the machine may delay an answer, nothing hastens one.
-		if r.Latency.P50 < delay || r.Latency.P50 > 1.5*delay {
-			t.Errorf("rate %v: p50 %v us for a delay of %v us", rate, r.Latency.P50, delay)
+		// Other work on the machine may delay the answers of a run, nothing hastens one:
+		// the best of some runs is wide above.
+		best := math.Inf(1)
+		for try := 0; try < 10 && best > 1.5*delay; try++ {
+			r := run(t, s)
+			if r.Requests == 0 {
+				continue // the machine stood still for all of it
+			}
+			if r.Latency.P50 < delay {
+				t.Errorf("rate %v: p50 %v us for a delay of %v us", rate, r.Latency.P50, delay)
+			}
+			if most := 8 * 350 / 50; r.All > most+8 {
+				t.Errorf("rate %v: %d answers in 350 ms on 8 connections", rate, r.All)
+			}
+			best = min(best, r.Latency.P50)
 		}
-		if most := 8 * 350 / 50; r.All > most+8 {
-			t.Errorf("rate %v: %d answers in 350 ms on 8 connections", rate, r.All)
+		if best > 1.5*delay {
+			t.Errorf("rate %v: p50 %v us at best for a delay of %v us", rate, best, delay)
 		}
 	}
 }
@@ -116,6 +130,23 @@ func TestPercentilesOfAKnownDelay(t *testing.T) {
 // One stall of 200 ms delays all requests that were due in it, not only the one
 // or few that were under way.
 func TestAStallIsChargedToAllItDelays(t *testing.T) {
+	// 40 of 140 requests were due in the stall, on average 100 ms before its end; two
+	// were under way. Other work on the machine may stall the others: some runs are made.
+	const half = 100_000.0
+	for try := 1; ; try++ {
+		l := stalled(t)
+		if l.P90 >= half && l.P50 <= half {
+			return
+		}
+		if try == 10 {
+			t.Fatalf("p90 is %v us, want at least %v, or the stall is hidden; p50 is %v us, want at most that, or it spread", l.P90, half, l.P50)
+		}
+	}
+}
+
+// stalled is the latency of a server that stalls once.
+func stalled(t *testing.T) loadgen.Percentiles {
+	t.Helper()
 	var once sync.Once
 	var gate sync.RWMutex
 	start := time.Now()
@@ -133,15 +164,7 @@ func TestAStallIsChargedToAllItDelays(t *testing.T) {
 	})
 	s := spec(addr)
 	s.Conns, s.Rate, s.Duration = 2, 200, 700*time.Millisecond
-	r := run(t, s)
-	// 40 of 140 requests were due in the stall, on average 100 ms before its end;
-	// two were under way.
-	if r.Latency.P90 < 100_000 {
-		t.Errorf("p90 is %v us: the stall is hidden", r.Latency.P90)
-	}
-	if r.Latency.P50 > 100_000 {
-		t.Errorf("p50 is %v us: the stall spread", r.Latency.P50)
-	}
+	return run(t, s).Latency
 }
 
 func TestPrompts(t *testing.T) {
