@@ -77,7 +77,8 @@ func TestCountsAgree(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			up, addr := startUpstream(t)
 			s := spec(addr)
-			if change(&s); s.Rate == 0 {
+			change(&s)
+			if s.Rate == 0 {
 				s.Duration = time.Second // the machine may stand still for some of it
 			}
 			r := run(t, s)
